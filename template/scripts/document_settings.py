@@ -1,0 +1,84 @@
+"""Write every setting of the service into .env.example and into the table of docs/configuration.md.
+
+The settings are read from the code, so the documents cannot say anything else.
+"""
+
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+ENVIRONMENTS = ("production", "development")
+BEGIN, END = "<!-- settings -->", "<!-- end of settings -->"
+EXAMPLES_HEAD = "# The variables of the service. Copy this file to .env, which is read in development only.\n"
+TABLE_HEAD = "| variable | purpose | default | example | required | secret |\n|---|---|---|---|---|---|\n"
+
+
+def shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def defaults(field: FieldInfo) -> dict[str, str]:
+    """Return the default in production, and the one in development where it differs."""
+    values = {
+        environment: shown(field.get_default(call_default_factory=True, validated_data={"app_env": environment}))
+        for environment in ENVIRONMENTS
+    }
+    return values if len(set(values.values())) > 1 else {"production": values["production"]}
+
+
+def describe(name: str, field: FieldInfo) -> dict[str, str]:
+    """Return what the documents say about a setting, by column."""
+    known = defaults(field)
+    secret = field.annotation is SecretStr
+    required = not known["production"] and secret
+    default = f"`{known['production']}`" if known["production"] else ""
+    if secret:
+        default = "made anew in development" if "development" in known else ""
+    elif "development" in known:
+        default += f", in development `{known['development']}`"
+    example = (field.examples or [known.get("development", known["production"])])[0]
+    return {
+        "variable": name.upper(),
+        "purpose": field.description or "",
+        "default": default,
+        "example": "" if secret else shown(example),
+        "required": "yes" if required else "no",
+        "secret": "yes" if secret else "no",
+    }
+
+
+def example_line(setting: dict[str, str]) -> str:
+    notes = [
+        setting["purpose"] + ".",
+        f"Default: {setting['default'].replace('`', '')}." if setting["default"] else "",
+        "Required in production." if setting["required"] == "yes" else "",
+        "Secret." if setting["secret"] == "yes" else "",  # noqa: S105 - a word
+    ]
+    return f"\n# {' '.join(filter(None, notes))}\n# {setting['variable']}={setting['example']}\n"
+
+
+def table_line(setting: dict[str, str]) -> str:
+    cells = setting | {"variable": f"`{setting['variable']}`"}
+    if setting["example"]:
+        cells["example"] = f"`{setting['example']}`"
+    return f"| {' | '.join(cells.values())} |\n"
+
+
+def main() -> None:
+    name = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    fields = import_module(f"{name.replace('-', '_')}.settings").Settings.model_fields
+    settings = [describe(field_name, field) for field_name, field in fields.items()]
+    Path(".env.example").write_text(EXAMPLES_HEAD + "".join(map(example_line, settings)), encoding="utf-8")
+    page = Path("docs/configuration.md")
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    table = TABLE_HEAD + "".join(map(table_line, settings))
+    page.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""One id for everything that happens on behalf of a request.
+
+The id comes with the request (`X-Request-ID`, or the trace id of a W3C `traceparent`) or is made
+here. It is returned to the caller, stands in every log line and goes along with outgoing calls.
+Trace context: https://www.w3.org/TR/trace-context/
+"""
+
+import random
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+
+HEADER = "X-Request-ID"
+_VALID_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_VALID_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+
+_correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
+_traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
+
+
+def get_correlation_id() -> str | None:
+    """Return the id of the request or job at hand, or None outside of one."""
+    return _correlation_id.get()
+
+
+def set_correlation_id(correlation_id: str | None) -> None:
+    """Say on whose behalf the current task works from here on."""
+    _correlation_id.set(correlation_id)
+
+
+def make_correlation_id() -> str:
+    """Return a new id, 32 hexadecimal digits; it has to be unique, not secret."""
+    return f"{random.getrandbits(128):032x}"
+
+
+def get_trace_id() -> str | None:
+    """Return the trace id that came with the request, 32 hexadecimal digits, or None."""
+    traceparent = _traceparent.get()
+    return traceparent[3:35] if traceparent else None
+
+
+def outgoing_headers() -> dict[str, str]:
+    """Return the headers that hand the ids on to another service."""
+    headers = {HEADER: _correlation_id.get(), "traceparent": _traceparent.get()}
+    return {name: value for name, value in headers.items() if value}
+
+
+def bind(headers: Mapping[bytes, bytes]) -> str:
+    """Take the ids from the headers of a request, make what is missing and return the correlation id.
+
+    They hold for the task at hand and those it starts: a server gives each request one of its own.
+    """
+    traceparent: str | None = None
+    if _VALID_TRACEPARENT.fullmatch(sent := headers.get(b"traceparent", b"")):
+        traceparent = sent.decode("latin-1")
+    if _VALID_ID.fullmatch(sent := headers.get(b"x-request-id", b"")):
+        correlation_id = sent.decode()
+    else:
+        correlation_id = traceparent[3:35] if traceparent else make_correlation_id()
+    _traceparent.set(traceparent)
+    _correlation_id.set(correlation_id)
+    return correlation_id

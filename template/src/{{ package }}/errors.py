@@ -1,0 +1,54 @@
+"""Errors as problem details: application/problem+json, RFC 9457."""
+
+import math
+from collections.abc import Mapping
+from http.client import responses
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from .correlation import get_correlation_id
+from .resilience import CircuitOpenError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(
+    status: int, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **extensions: Any
+) -> JSONResponse:
+    """Return a response that says what went wrong, with the id that finds it in the logs."""
+    title = responses.get(status, "Error")
+    content = {"type": "about:blank", "title": title, "status": status}
+    if detail and detail != title:
+        content["detail"] = detail
+    content |= {"correlation_id": get_correlation_id(), **extensions}
+    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
+    return problem(error.status_code, error.detail, headers=error.headers)
+
+
+async def _invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+    # Where it is wrong and why, but not the input itself.
+    errors = [{"in": list(map(str, found["loc"])), "why": found["msg"]} for found in error.errors()]
+    return problem(422, "The request is not valid.", errors=errors)
+
+
+async def _circuit_open(_: Request, error: CircuitOpenError) -> JSONResponse:
+    seconds = math.ceil(error.retry_after or 1)
+    return problem(
+        503,
+        "Something this service depends on does not answer.",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer errors that reach the edge with problem details."""
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_invalid_request)
+    app.exception_handler(CircuitOpenError)(_circuit_open)
