@@ -17,6 +17,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import copier
 
@@ -29,7 +30,7 @@ BUDGET = {"cpu": 1.35, "start": 1.15, "memory": 1.25}
 CORES = sorted(os.sched_getaffinity(0))
 
 # As a module of the API, which the bare application includes as it stands.
-RESOURCE = '''
+RESOURCE = """
 from fastapi import APIRouter
 
 router = APIRouter()
@@ -37,8 +38,8 @@ router = APIRouter()
 @router.get("/hello/{name}")
 async def hello(name: str) -> dict[str, str]:
     return {"hello": name}
-'''
-BARE = '''
+"""
+BARE = """
 import sys
 import uvicorn
 from fastapi import FastAPI
@@ -48,14 +49,14 @@ from hello import router
 app = FastAPI()
 app.include_router(router)
 uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="warning", loop="uvloop", http="httptools")
-'''
-SERVICE = '''
+"""
+SERVICE = """
 import os, runpy, sys
 os.environ |= {"APP_ENV": "production", "HOST": "127.0.0.1", "PORT": sys.argv[1], "METRICS_PORT": "0",
                "SECRET_KEY": "0f8e1d2c3b4a59687786a5b4c3d2e1f0", "DRAIN_SECONDS": "0"}
 sys.argv[1:] = ["serve"]
 runpy.run_module("my_service", run_name="__main__", alter_sys=True)
-'''
+"""
 
 
 @dataclass
@@ -79,13 +80,18 @@ def resident_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def read_to_the_end(pipe: IO[bytes]) -> None:
+    while os.read(pipe.fileno(), 65536):
+        pass
+
+
 def spawn(python: Path, one: Measured, folder: Path) -> subprocess.Popen[bytes]:
     # The server has a core to itself, as far as there are two; the load comes from another.
     process = subprocess.Popen([python, "-c", one.script, str(one.port)], stdout=subprocess.PIPE, cwd=folder)
     os.sched_setaffinity(process.pid, CORES[:1])
     os.sched_setaffinity(0, CORES[-1:])
     # The log is read, as a container runtime would, and thrown away.
-    threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(process.stdout.fileno(), 65536), b"")]).start()
+    threading.Thread(target=read_to_the_end, args=[process.stdout]).start()
     while True:
         try:
             asyncio.run(load(one.port, 1, 1))
@@ -154,7 +160,8 @@ def main() -> int:
         copier.run_copy(str(ROOT), folder, defaults=True, quiet=True, unsafe=False, vcs_ref="HEAD")
         (folder / "src/my_service/api/hello.py").write_text(RESOURCE)
         environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-        subprocess.run(["uv", "sync", "--quiet", "--no-dev", "--compile-bytecode"], cwd=folder, env=environment, check=True)
+        install = ["uv", "sync", "--quiet", "--no-dev", "--compile-bytecode"]
+        subprocess.run(install, cwd=folder, env=environment, check=True)
         python = folder / ".venv" / "bin" / "python"
         bare, service = Measured(BARE, 18_611), Measured(SERVICE, 18_612)
         measure_starts(python, [bare, service], folder)

@@ -45,17 +45,17 @@ def task_serve() -> Task:
 
 def task_test() -> Task:
     """Run the tests; `doit test -- -k name` passes options on to pytest."""
-    return {"actions": [lambda more: run(sys.executable, "-m", "pytest", *more)], **MORE}
+    return {"actions": [lambda more: run(sys.executable, "-m", "pytest", *(more or ()))], **MORE}
 
 
 def task_lint() -> Task:
     """Look for mistakes; `doit lint -- --fix` mends what can be mended."""
-    return {"actions": [lambda more: run("ruff", "check", *more)], **MORE}
+    return {"actions": [lambda more: run("ruff", "check", *(more or ()))], **MORE}
 
 
 def task_format() -> Task:
     """Format the code; `doit format -- --check` only looks."""
-    return {"actions": [lambda more: run("ruff", "format", *more)], **MORE}
+    return {"actions": [lambda more: run("ruff", "format", *(more or ()))], **MORE}
 
 
 def task_types() -> Task:

@@ -23,6 +23,8 @@ def shown(value: Any) -> str:
 
 def defaults(field: FieldInfo) -> dict[str, str]:
     """Return the default in production, and the one in development where it differs."""
+    if field.is_required():
+        return {"production": ""}
     values = {
         environment: shown(field.get_default(call_default_factory=True, validated_data={"app_env": environment}))
         for environment in ENVIRONMENTS
@@ -34,7 +36,7 @@ def describe(name: str, field: FieldInfo) -> dict[str, str]:
     """Return what the documents say about a setting, by column."""
     known = defaults(field)
     secret = field.annotation is SecretStr
-    required = not known["production"] and secret
+    required = field.is_required() or (secret and not known["production"])
     default = f"`{known['production']}`" if known["production"] else ""
     if secret:
         default = "made anew in development" if "development" in known else ""

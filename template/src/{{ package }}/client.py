@@ -1,9 +1,9 @@
 """HTTP calls to other services, with time limits, retries and the id of the request."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from random import SystemRandom
 from typing import Any
 
 import httpx2
@@ -12,6 +12,7 @@ from .correlation import outgoing_headers
 
 # RFC 9110, section 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_random = SystemRandom()
 TRANSIENT = frozenset({429, 502, 503, 504})
 TIMEOUT = httpx2.Timeout(10.0, connect=2.0, pool=2.0)
 """Seconds: 2 to connect or to get a connection, 10 to send and to receive."""
@@ -33,7 +34,7 @@ class RetryTransport(httpx2.AsyncBaseTransport):
         """Send the request, again if need be, and return the last answer."""
         for attempt in range(1, self.tries + 1):
             is_last = attempt == self.tries or request.method not in IDEMPOTENT
-            wait = random.uniform(0.1, 0.2) * 2 ** (attempt - 1)  # noqa: S311 - spreads load, protects nothing
+            wait = _random.uniform(0.1, 0.2) * 2 ** (attempt - 1)
             try:
                 response = await self.transport.handle_async_request(request)
             except httpx2.TransportError:

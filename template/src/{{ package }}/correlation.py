@@ -5,7 +5,7 @@ here. It is returned to the caller, stands in every log line and goes along with
 Trace context: https://www.w3.org/TR/trace-context/
 """
 
-import random
+import os
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -29,8 +29,8 @@ def set_correlation_id(correlation_id: str | None) -> None:
 
 
 def make_correlation_id() -> str:
-    """Return a new id, 32 hexadecimal digits; it has to be unique, not secret."""
-    return f"{random.getrandbits(128):032x}"
+    """Return a new id: 32 hexadecimal digits."""
+    return os.urandom(16).hex()
 
 
 def get_trace_id() -> str | None:

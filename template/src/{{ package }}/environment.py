@@ -1,13 +1,11 @@
 """Where the service runs, and what that changes by default."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Environment = Literal["development", "test", "staging", "production"]
-T = TypeVar("T")
 
 
 def _split(value: object) -> object:
@@ -18,9 +16,16 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A setting given as `a, b, c`."""
 
 
-def by_environment(otherwise: T, **special: T) -> Callable[[dict[str, Any]], T]:
-    """Return a default factory: a value for the environments named, another for the rest."""
-    return lambda settings: special.get(settings["app_env"], otherwise)
+class by_environment:  # noqa: N801 - used like a function
+    """A default factory: a value for the environments named, another for the rest."""
+
+    def __init__(self, otherwise: Any, **special: Any) -> None:
+        self.otherwise = otherwise
+        self.special = special
+
+    def __call__(self, settings: dict[str, Any]) -> Any:
+        """Return the default that goes with `app_env`."""
+        return self.special.get(settings.get("app_env", ""), self.otherwise)
 
 
 class EnvironmentSettings(BaseSettings):
@@ -38,3 +43,12 @@ class EnvironmentSettings(BaseSettings):
     app_env: Environment = Field(
         default="production", description="Where the service runs: development, test, staging or production"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_defaults_of_the_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        # Before anything is validated: pydantic would not ask a factory once any other setting is wrong,
+        # and the first mistake would hide what is missing.
+        factories = {name: field.default_factory for name, field in cls.model_fields.items()}
+        defaults = {name: make(given) for name, make in factories.items() if isinstance(make, by_environment)}
+        return {**defaults, **given}

@@ -22,9 +22,10 @@ REDACTED = "[redacted]"
 WRITE_SECONDS = 0.1
 WRITE_LINES = 100  # what a pipe takes without blocking, 64 KiB, and some room
 # Attributes of every record; what a record has besides them was given with `extra=`.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName", "color_message"}
 _SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)|secret|token|api_?key|private_?key|auth|cookie|credential|session_?id|dsn", re.IGNORECASE
+    r"pass(word|wd|phrase)|secret|token(?!s)|api_?key|private_?key|auth(?!or)|cookie|credential|session_?id|dsn",
+    re.IGNORECASE,
 )
 # Credentials in URLs, and in headers and settings that were put into a message as text.
 _SECRET_TEXT = re.compile(

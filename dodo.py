@@ -1,0 +1,71 @@
+"""Everything this repository can do: `uv run doit list`."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+sys.path.insert(0, str(Path(__file__).parent))
+from extensions.rows import RowsExtension
+
+DOIT_CONFIG = {"default_tasks": ["test"], "verbosity": 2}
+Task = dict[str, Any]
+ROOT = Path(__file__).parent
+OURS = ("benchmarks", "extensions", "tests", "dodo.py")
+
+
+def run(*command: str) -> None:
+    """Run a command and end with its exit code if it fails."""
+    code = subprocess.run(command, check=False, cwd=ROOT).returncode
+    if code:
+        sys.exit(code)
+
+
+def test(quick: bool, more: list[str] | None) -> None:
+    selection = ["-m", "not slow"] if quick else []
+    run(sys.executable, "-m", "pytest", *selection, *(more or ()))
+
+
+def task_test() -> Task:
+    """Prove the template: render, lint, type, run, containerise and update projects."""
+    quick = {"name": "quick", "long": "quick", "type": bool, "default": False, "help": "what takes under two minutes"}
+    return {
+        "actions": [lambda: run("ruff", "check", *OURS), lambda: run("mypy", *OURS), test],
+        "params": [quick],
+        "pos_arg": "more",
+    }
+
+
+def task_format() -> Task:
+    """Format the code of this repository."""
+    return {"actions": [lambda: run("ruff", "format", *OURS)]}
+
+
+def reference() -> str:
+    """Return the page of questions and integrations."""
+    loader = jinja2.FileSystemLoader(ROOT / "docs")
+    environment = jinja2.Environment(  # noqa: S701 - Markdown
+        loader=loader, extensions=[RowsExtension], trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.get_template("reference.md.jinja").render()
+
+
+def task_docs() -> Task:
+    """Write the tables of questions, variables and integrations."""
+
+    def write() -> None:
+        (ROOT / "docs" / "reference.md").write_text(reference(), encoding="utf-8")
+
+    return {"actions": [write]}
+
+
+def task_benchmark() -> Task:
+    """Measure what the service costs beside a bare FastAPI."""
+    return {"actions": [lambda: run(sys.executable, "benchmarks/service.py")]}
+
+
+def task_reserved() -> Task:
+    """Write the names that a package cannot have."""
+    return {"actions": [lambda: run(sys.executable, "-m", "tests.reserved")]}

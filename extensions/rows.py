@@ -1,0 +1,107 @@
+"""What a row may say, and the tables of the documents that are made from the rows.
+
+Nothing here runs when a project is rendered: copier.yml names no Jinja extension, or everybody who
+uses the template would have to trust it with their machine. `doit docs` and the tests are who
+load this module.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+ROOT = Path(__file__).parents[1]
+KINDS = ["database", "cache", "queue", "secrets", "errors", "observability"]
+PRESETS = ["minimal", "api", "worker", "full"]
+
+VARIABLE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "help"],
+    "properties": {
+        "name": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$"},
+        "help": {"type": "string", "pattern": "^[A-Z].*[^.]$"},
+        "default": {"type": "string"},
+        "example": {"type": "string"},
+        "required": {"type": "boolean"},
+        "secret": {"type": "boolean"},
+    },
+    "anyOf": [{"required": ["default"]}, {"required": ["example"]}],
+}
+
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "A row: one integration that a service can be extended with",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "kind", "help", "presets", "requires"],
+    "properties": {
+        "name": {"type": "string", "pattern": "^[a-z]+$", "description": "file, module, test, answer and heading"},
+        "kind": {"enum": KINDS, "description": "the question that offers it"},
+        "help": {"type": "string", "pattern": "^[^:#]+$", "description": "what the prompt says"},
+        "presets": {"type": "array", "items": {"enum": PRESETS}, "uniqueItems": True},
+        "requires": {
+            "type": "array",
+            "description": "requirements with a lower and an upper bound, both tested",
+            "items": {"type": "string", "pattern": r"^[a-z0-9-]+(\[[a-z0-9,-]+\])?>=[0-9.]+,<[0-9.]+$"},
+        },
+        "variables": {"type": "array", "items": VARIABLE},
+        "ports": {
+            "type": "array",
+            "description": "ports the service listens on for it",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "variable"],
+                "properties": {"name": {"type": "string", "maxLength": 15}, "variable": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return every row, by name."""
+    return [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "extensions").glob("*.yml"))]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads questions, and leaves out what they include."""
+
+
+_Loader.add_constructor("!include", lambda *_: None)
+
+
+def questions() -> dict[str, dict[str, Any]]:
+    """Return every question that is stored, in the order of copier.yml."""
+    documents = [(ROOT / "questions" / f"{room}.yml") for room in ("project", "service", "integrations", "delivery")]
+    found: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        found |= yaml.load(document.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
+    return {name: question for name, question in found.items() if question.get("when") is not False}
+
+
+def choices(name: str, question: dict[str, Any]) -> list[str]:
+    """Return the answers a question offers; a free one offers none."""
+    offered = question.get("choices")
+    if isinstance(offered, dict):
+        return [str(value) for value in offered.values()]
+    if isinstance(offered, list):
+        return [str(value) for value in offered]
+    if name == "preset":
+        return [preset for preset in PRESETS if preset != "worker" or any(row["kind"] == "queue" for row in rows())]
+    if offered:
+        nothing = [] if question.get("multiselect") else ["none"]
+        return nothing + [row["name"] for row in rows() if row["kind"] == name]
+    return []
+
+
+class RowsExtension(Extension):
+    """Gives the templates of our own documents the rows and the questions."""
+
+    def __init__(self, environment: Environment) -> None:
+        """Add the globals `rows`, `questions` and `choices`."""
+        super().__init__(environment)
+        environment.globals.update(rows=rows(), questions=questions(), choices=choices)

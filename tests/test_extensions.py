@@ -1,0 +1,122 @@
+"""Rows: of one form, one name everywhere, and with a footprint that is exactly their own."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from dodo import reference
+from extensions.rows import KINDS, ROOT, SCHEMA, rows
+from tests.conftest import Render, files
+
+SOURCES = ROOT / "template" / "src" / "{{ package }}" / "integrations"
+TESTS = ROOT / "template" / "tests" / "integrations"
+AGGREGATES = {
+    ".copier-answers.yml",
+    ".env.example",
+    "pyproject.toml",
+    "docs/configuration.md",
+    "docs/operations.md",
+    "docs/deployment/production.md",
+    "docs/deployment/development.md",
+    "docs/development/ci-cd-testing.md",
+    "kubernetes/base/deployment.yaml",
+    "src/my_service/app.py",
+    "src/my_service/settings.py",
+    "tests/conftest.py",
+}
+ROWS = pytest.mark.parametrize("row", rows(), ids=lambda row: row["name"])
+
+
+def leaf(name: str, path: str) -> str:
+    """Return a file name that is there only where the row is chosen."""
+    return f"{{% if '{name}' in chosen %}}{path}{{% endif %}}"
+
+
+@ROWS
+def test_row_follows_the_schema(row: dict[str, Any]) -> None:
+    jsonschema.validate(row, SCHEMA)
+
+
+def test_schema_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(jsonschema.ValidationError, match="colour"):
+        jsonschema.validate({**rows()[0], "colour": "blue"}, SCHEMA)
+
+
+@ROWS
+def test_one_name_everywhere(row: dict[str, Any]) -> None:
+    name = row["name"]
+    assert (ROOT / "extensions" / f"{name}.yml").is_file()
+    assert (SOURCES / leaf(name, f"{name}.py")).is_file()
+    assert (TESTS / (leaf(name, f"test_{name}.py") + ".jinja")).is_file()
+    assert f"### {name}\n" in reference()
+
+
+@ROWS
+def test_module_offers_what_every_module_offers(row: dict[str, Any]) -> None:
+    tree = ast.parse((SOURCES / leaf(row["name"], f"{row['name']}.py")).read_text())
+    names = {node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.AsyncFunctionDef)}
+    assert {"Settings", "run"} <= names
+    settings = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
+    fields = [node.target.id.upper() for node in settings.body if isinstance(node, ast.AnnAssign)]  # type: ignore[union-attr]
+    assert fields == [variable["name"] for variable in row.get("variables", [])]
+
+
+@ROWS
+def test_footprint_is_exactly_its_own(row: dict[str, Any], render: Render) -> None:
+    name, kind = row["name"], row["kind"]
+    answer = [name] if kind == "observability" else name
+    nothing: object = [] if kind == "observability" else "none"
+    others: dict[str, object] = dict.fromkeys(KINDS[:-1], "none") | {"observability": []}
+    without = files(render(**others | {kind: nothing}))
+    with_it = files(render(**others | {kind: answer}))
+    added = {f"src/my_service/integrations/{name}.py", f"tests/integrations/test_{name}.py"}
+    assert with_it.keys() - without.keys() == added
+    assert not without.keys() - with_it.keys()
+    changed = {path for path in without if without[path] != with_it[path]}
+    assert {".copier-answers.yml", "pyproject.toml", "src/my_service/app.py"} <= changed <= AGGREGATES
+    for path in changed - {".copier-answers.yml"}:
+        if not path.startswith("docs/"):
+            before = without[path].decode().splitlines()
+            after = iter(with_it[path].decode().splitlines())
+            assert all(line in after for line in before), f"{path} loses lines to {name}"
+
+
+def test_requirements_have_both_bounds(render: Render) -> None:
+    pyproject = (render(preset="full") / "pyproject.toml").read_text()
+    requirements = re.findall(r'^    "([a-z0-9-]+(?:\[[a-z,]+\])?[>=<].*)",$', pyproject, re.MULTILINE)
+    assert len(requirements) > 12
+    for requirement in requirements:
+        assert re.fullmatch(r"[a-z0-9-]+(\[[a-z,]+\])?>=[\d.]+,<[\d.]+", requirement), requirement
+
+
+def test_reference_page_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "reference.md").read_text() == reference(), "run `uv run doit docs`"
+
+
+def test_nothing_here_runs_when_a_project_is_rendered() -> None:
+    for path in [ROOT / "copier.yml", *(ROOT / "questions").iterdir()]:
+        assert "rows.py" not in path.read_text()
+    assert isinstance(Path(ROOT / "extensions" / "rows.py").stat().st_size, int)
+
+
+PYTHON_TEMPLATES = sorted(path for path in (ROOT / "template").rglob("*.py*") if path.suffix in {".py", ".jinja"})
+
+
+def test_python_reads_as_python() -> None:
+    """No conditions inside Python, and loops in the aggregates only."""
+    assert len(PYTHON_TEMPLATES) > 30
+    with_loops = set()
+    for path in PYTHON_TEMPLATES:
+        text = path.read_text()
+        assert "{% if" not in text, path.name
+        if "{% for" in text:
+            with_loops.add(path.name)
+        if path.suffix == ".py":
+            assert "{{" not in text, f"{path.name} needs .jinja"
+        else:
+            assert "{{" in text or "{%" in text, f"{path.name} needs no .jinja"
+    assert with_loops == {"app.py.jinja", "settings.py.jinja", "conftest.py.jinja"}

@@ -1,0 +1,141 @@
+"""Questions: what is asked, what is stored, what is refused, and how kindly."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jinja2.exceptions import TemplateError
+
+from extensions.rows import choices, questions
+from tests import reserved
+from tests.conftest import Render, clean_environment
+
+FOR_GOOD = """project_name package description repository author_name author_email license python preset example
+database cache queue secrets errors observability deploy publish updates
+cpu_request cpu_limit memory_request memory_limit""".split()  # noqa: SIM905
+ASKED = """project_name package description repository author_name author_email license python preset example
+observability deploy""".split()  # noqa: SIM905
+
+
+def refusal(template: Path, folder: Path, **answers: Any) -> str:
+    """Return what Copier says when it refuses the answers."""
+    with pytest.raises((ValueError, TemplateError)) as caught:
+        copier.run_copy(str(template), folder / "refused", answers, defaults=True, quiet=True, unsafe=False)
+    assert not (folder / "refused").exists()
+    return str(caught.value)
+
+
+def test_names_are_for_good_and_every_answer_is_stored(render: Render) -> None:
+    assert list(questions()) == FOR_GOOD
+    stored = yaml.safe_load((render() / ".copier-answers.yml").read_text())
+    assert sorted(stored) == sorted([*FOR_GOOD, "_commit", "_src_path"])
+
+
+def test_only_questions_with_a_choice_are_asked() -> None:
+    for name, question in questions().items():
+        offered = choices(name, question)
+        ask = question.get("ask", True)
+        if ask is True or ("catalogue" in str(ask) and offered != ["none"]):
+            assert name in ASKED
+        else:
+            assert name not in ASKED
+            assert not offered or offered == ["none"], f"{name} offers a choice that is not asked for"
+
+
+def test_presets_only_set_defaults(render: Render) -> None:
+    minimal = yaml.safe_load((render(preset="minimal") / ".copier-answers.yml").read_text())
+    assert (minimal["deploy"], minimal["example"], minimal["observability"]) == ("none", "none", [])
+    changed = {"preset": "minimal", "deploy": "kubernetes", "example": "items", "observability": ["prometheus"]}
+    left = yaml.safe_load((render(**changed) / ".copier-answers.yml").read_text())
+    right = yaml.safe_load((render() / ".copier-answers.yml").read_text())
+    assert left | {"preset": "api"} == right
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ({"package": "class"}, "take one of your own"),
+        ({"package": "json"}, "take one of your own"),
+        ({"package": "fastapi"}, "take one of your own"),
+        ({"package": "prometheus_client"}, "take one of your own"),
+        ({"package": "tests"}, "take one of your own"),
+        ({"package": "Orders"}, "lower-case letters"),
+        ({"package": "a__b"}, "lower-case letters"),
+        ({"package": "orders_"}, "lower-case letters"),
+        ({"package": "1orders"}, "starts with a letter"),
+        ({"package": "x" * 41}, "at most 40"),
+        ({"package": "orders; rm -rf /"}, "lower-case letters"),
+        ({"project_name": "1st"}, "starts with a letter"),
+        ({"project_name": 'a"b'}, "A name starts"),
+        ({"project_name": "x" * 51}, "at most 50"),
+        ({"description": "two\nlines"}, "one line"),
+        ({"description": ""}, "1 to 200"),
+        ({"description": "x" * 10_000}, "1 to 200"),
+        ({"description": " spaces "}, "no space at its ends"),
+        ({"repository": "orders"}, "owner/name"),
+        ({"repository": "a/b/c"}, "owner/name"),
+        ({"repository": "a/-b"}, "owner/name"),
+        ({"repository": "a/b c"}, "owner/name"),
+        ({"author_name": 'a"b'}, "without quotes"),
+        ({"author_name": "a\\b"}, "without quotes"),
+        ({"author_email": "nobody"}, "name@example.com"),
+        ({"author_email": 'a"@example.com'}, "name@example.com"),
+        ({"cpu_request": "lots"}, "like 250m"),
+        ({"memory_limit": "1T"}, "like 512Mi"),
+        ({"license": "GPL"}, "Invalid choice"),
+        ({"python": "3.10"}, "Invalid choice"),
+        ({"database": "postgresql"}, "Invalid choice"),
+        ({"publish": ["pypi"]}, "Nothing can be published yet"),
+    ],
+)
+def test_refusal_is_one_sentence(template: Path, tmp_path: Path, answer: dict[str, str], sentence: str) -> None:
+    said = refusal(template, tmp_path, **answer)
+    assert sentence in said
+    assert said.count("\n") == 0
+
+
+def test_refusal_is_the_last_line_on_the_command_line(template: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "copier", "copy", "--defaults", "-d", "package=class", str(template), "x"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("take one of your own.")
+
+
+def test_reserved_names_are_those_of_every_python_and_library() -> None:
+    missing = {name for name in reserved.here() if reserved.PACKAGE.fullmatch(name)} - reserved.listed()
+    assert not missing, "run `uv run doit reserved`"
+
+
+TEXT = st.text(min_size=0, max_size=60)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(project_name=TEXT, description=TEXT, repository=TEXT, author_name=TEXT, author_email=TEXT, package=TEXT)
+def test_hostile_answers_are_refused_kindly(template: Path, tmp_path: Path, **answers: str) -> None:
+    with pytest.raises((ValueError, TemplateError)) as caught:
+        copier.run_copy(str(template), tmp_path / "refused", answers, defaults=True, quiet=True, unsafe=False)
+    assert "Validation error" in str(caught.value)
+
+
+# Letters of every kind, and all that TOML, YAML, Jinja and shells give a meaning.
+SHARP = st.text(st.sampled_from("aZ 9'\"\\{}%#:$`<>&|;*?[]!,~=@-éß漢🚀\u200b"), min_size=1, max_size=80)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(description=SHARP.map(str.strip).filter(bool))
+def test_sharp_descriptions_give_a_valid_project(template: Path, tmp_path_factory: Any, description: str) -> None:
+    folder = tmp_path_factory.mktemp("sharp") / "project"
+    answers = {"description": description, "preset": "minimal"}
+    copier.run_copy(str(template), folder, answers, defaults=True, quiet=True, unsafe=False)
+    assert tomllib.loads((folder / "pyproject.toml").read_text())["project"]["description"] == description
+    assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["description"] == description
+    assert description in (folder / "README.md").read_text()

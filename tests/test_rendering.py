@@ -1,0 +1,165 @@
+"""Every rendering is what a careful colleague would have committed, and says nothing of its making."""
+
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.answers import HOSTILE, LONG, RENDERED
+from tests.conftest import ROOT, Render, clean_environment, files, git
+
+KUBERNETES = ("1.31", "1.37")
+
+
+@pytest.fixture(scope="module")
+def renderings(render: Render) -> list[Path]:
+    """Return all that is rendered here."""
+    return [render(**answers) for answers in RENDERED]
+
+
+def documents(renderings: list[Path], pattern: str) -> list[Path]:
+    """Return the files of all renderings that match, those with the same contents once."""
+    found = {path.read_bytes(): path for folder in renderings for path in folder.rglob(pattern)}
+    assert found, f"nothing matches {pattern}"
+    return list(found.values())
+
+
+def run(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment())
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_code_is_formatted_and_lint_clean(renderings: list[Path]) -> None:
+    run("ruff", "format", "--no-cache", "--check", "--quiet", *renderings)
+    run("ruff", "check", "--no-cache", "--quiet", "--output-format=concise", *renderings)
+
+
+def test_every_file_parses(renderings: list[Path]) -> None:
+    for path in documents(renderings, "*.toml"):
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    for path in [*documents(renderings, "*.yaml"), *documents(renderings, "*.yml")]:
+        assert list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    for path in documents(renderings, "*.py"):
+        compile(path.read_text(encoding="utf-8"), path, "exec")
+
+
+def test_no_trace_of_the_template_is_left(render: Render) -> None:
+    for answers in RENDERED:
+        if HOSTILE.items() <= answers.items():
+            continue
+        for name, contents in files(render(**answers)).items():
+            text = contents.decode()
+            without_expressions = re.sub(r"\$\{\{.*?\}\}|'\{\{ \.\S+ \}\}'", "", text)
+            assert "{{" not in without_expressions, name
+            assert "{%" not in text, name
+            if name != "LICENSE":
+                assert text.endswith("\n") or not text, name
+                assert not text.endswith("\n\n"), name
+            assert not re.search(r"[ \t]+$", text, re.MULTILINE) or name == "LICENSE", name
+            assert "\n\n\n\n" not in text, name
+
+
+def test_file_names_are_legal_everywhere(renderings: list[Path]) -> None:
+    names = {path.relative_to(ROOT / "template").as_posix() for path in (ROOT / "template").rglob("*")}
+    assert not [name for name in names if set(name) & set('"<>:|?*\\')]
+    for folder in renderings:
+        assert not [path for path in folder.rglob("*") if path.is_dir() and not any(path.iterdir())]
+
+
+def test_same_answers_give_the_same_bytes(render: Render) -> None:
+    left, right = files(render(license="MIT")), files(render())
+    assert left.keys() == right.keys()
+    assert {name for name in left if left[name] != right[name]} == set()
+
+
+def test_ignored_files_are_never_rendered(render: Render, tmp_path: Path) -> None:
+    for answers in ({}, {"preset": "minimal"}):
+        git(tmp_path, "init", "--quiet")
+        (tmp_path / ".gitignore").write_bytes((render(**answers) / ".gitignore").read_bytes())
+        names = "\n".join(files(render(**answers)))
+        done = subprocess.run(
+            ["git", "check-ignore", "--stdin"], cwd=tmp_path, input=names, capture_output=True, text=True, check=False
+        )
+        assert done.stdout == ""
+        assert not {"uv.lock", ".env"} & set(names.splitlines())
+
+
+def test_hostile_answers_arrive_as_they_were_given(render: Render) -> None:
+    project = tomllib.loads((render(package="a", preset="full", **HOSTILE) / "pyproject.toml").read_text())["project"]
+    assert project["description"] == HOSTILE["description"]
+    assert project["authors"] == [{"name": HOSTILE["author_name"], "email": HOSTILE["author_email"]}]
+    deployment = render(package="a", preset="full", **HOSTILE) / "kubernetes" / "base" / "kustomization.yaml"
+    assert yaml.safe_load(deployment.read_text())["images"][0]["newName"] == "ghcr.io/some-org/my.repo_1"
+
+
+def test_workflows_are_without_findings(renderings: list[Path]) -> None:
+    workflows = [path for path in documents(renderings, "*.yml") if ".github" in path.parts]
+    workflows += (ROOT / ".github" / "workflows").glob("*.yml")
+    assert len(workflows) >= 2
+    run("zizmor", "--offline", "--persona", "auditor", "--quiet", *workflows)
+    run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+
+
+def test_dockerfiles_are_without_findings(renderings: list[Path]) -> None:
+    run("hadolint", *documents(renderings, "Dockerfile"))
+
+
+def test_manifests_are_valid(renderings: list[Path]) -> None:
+    seen = 0
+    for path in documents(renderings, "*.yaml"):
+        manifest = yaml.safe_load(path.read_text())
+        if "kubernetes" in path.parts and manifest["kind"] != "Kustomization":
+            for version in KUBERNETES:
+                kubernetes_validate.validate(manifest, version, strict=True)
+            seen += 1
+    assert seen >= 3
+
+
+def pairs(answers: dict[str, Any], other: dict[str, Any], render: Render) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    return files(render(**answers)), files(render(**other))
+
+
+@pytest.mark.parametrize(
+    ("answers", "other", "changed"),
+    [
+        ({"license": "MIT"}, {"license": "Apache-2.0"}, {"LICENSE", "pyproject.toml", "README.md", "Dockerfile"}),
+        ({"python": "3.11"}, {"python": "3.12"}, {"pyproject.toml", "README.md"}),
+        ({"description": "One"}, {"description": "Two"}, {"pyproject.toml", "README.md"}),
+        ({"author_name": "A"}, {"author_name": "B"}, {"pyproject.toml", "LICENSE"}),
+        ({"author_email": "a@x.org"}, {"author_email": "b@x.org"}, {"pyproject.toml"}),
+        ({"cpu_limit": "1"}, {"cpu_limit": "none"}, {"kubernetes/base/deployment.yaml"}),
+    ],
+    ids=str,
+)
+def test_answer_changes_its_own_files_only(
+    render: Render, answers: dict[str, str], other: dict[str, str], changed: set[str]
+) -> None:
+    left, right = pairs(answers, other, render)
+    documents_ = {name for name in left if name.startswith("docs/")}
+    differing = {name for name in left | right if left.get(name) != right.get(name)}
+    assert changed <= differing
+    assert differing - changed - documents_ == {".copier-answers.yml"}
+
+
+def test_long_names_change_no_layout(render: Render) -> None:
+    # Formatting must not depend on the length of a name: the same lines, but for the name in them.
+    short, long = files(render(package="a", preset="full")), files(render(package=LONG, preset="full"))
+    for name, contents in short.items():
+        if name.endswith(".py"):
+            other = long[name.replace("src/a/", f"src/{LONG}/")]
+            assert contents.count(b"\n") == other.count(b"\n"), name
+
+
+def test_prompts_and_messages_need_no_trust() -> None:
+    settings = (ROOT / "copier.yml").read_text()
+    assert not re.search(r"^_(tasks|migrations|jinja_extensions|external_data):", settings, re.MULTILINE)
+    assert json.dumps("_skip_if_exists") not in settings
+    excluded = re.search(r"^_exclude: (.*)$", settings, re.MULTILINE)
+    assert excluded
+    assert "{" not in excluded[1]
