@@ -123,7 +123,7 @@ def test_missing_lock_is_one_sentence(project: Project) -> None:
     (folder / "uv.lock").unlink()
     environment = clean_environment()
     environment["PATH"] = f"{folder / '.venv' / 'bin'}{os.pathsep}{environment['PATH']}"
-    command = [folder / ".venv" / "bin" / "doit", "image"]
+    command = [str(folder / ".venv" / "bin" / "doit"), "image"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "There is no uv.lock".lower() in (done.stdout + done.stderr).lower()

@@ -24,7 +24,7 @@ WRITE_LINES = 100  # what a pipe takes without blocking, 64 KiB, and some room
 # Attributes of every record; what a record has besides them was given with `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName", "color_message"}
 _SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)|secret|token(?!s)|api_?key|private_?key|auth(?!or)|cookie|credential|session_?id|dsn",
+    r"pass(word|wd|phrase)|secret|token(?!s)|api_?key|private_?key|authori[sz]ation|auth(?!or)|cookie|credential|session_?id|dsn",
     re.IGNORECASE,
 )
 # Credentials in URLs, and in headers and settings that were put into a message as text.

@@ -1,0 +1,135 @@
+"""The image: built from the rendered Dockerfile as it stands, and run as the pod runs it."""
+
+import json
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import engine as engines
+from tests.conftest import Render, commit, git, uv
+
+pytestmark = pytest.mark.slow
+SECRET = "5f0c1e9b7a3d4826b1f0e9d8c7a6b5f4"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+TAG = "localhost/slipway-test:1.2.3"
+MOST_MEGABYTES = 260
+
+
+@pytest.fixture(scope="module")
+def engine() -> str:
+    found = engines.find_engine()
+    if not found:
+        pytest.skip("neither `docker info` nor `podman info` succeeds on this machine")
+    return found
+
+
+@pytest.fixture(scope="module")
+def image(engine: str, render: Render, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("image") / "project"
+    git(Path(), "clone", "--quiet", str(committed(render())), str(folder))
+    assert uv(folder, "lock", "--quiet").returncode == 0
+    engines.build(engine, folder, TAG, VERSION="1.2.3", COMMIT=COMMIT, BUILT="2026-01-02T03:04:05+00:00")
+    return TAG
+
+
+def committed(folder: Path) -> Path:
+    if not (folder / ".git").exists():
+        commit(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def container(engine: str, image: str) -> Iterator[engines.Container]:
+    with engines.run(engine, image, env={"SECRET_KEY": SECRET}, port=8080) as running:
+        ask(running, "/livez")
+        yield running
+
+
+def ask(container: engines.Container, path: str) -> dict[str, Any]:
+    """Return what the service answers, once it does."""
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(container.url(8080) + path, timeout=5) as answer:  # noqa: S310
+                loaded: dict[str, Any] = json.load(answer)
+                return loaded
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"no answer: {container.logs()}")
+
+
+def test_is_ready_and_knows_what_it_is(container: engines.Container) -> None:
+    assert ask(container, "/readyz")["status"] == "ok"
+    assert ask(container, "/version") == {"version": "1.2.3", "commit": COMMIT, "built": "2026-01-02T03:04:05+00:00"}
+
+
+def test_runs_without_root_capabilities_and_a_writable_disk(container: engines.Container) -> None:
+    status = container.exec("cat", "/proc/1/status").stdout
+    assert "Uid:\t10001\t10001\t10001\t10001" in status
+    assert "Gid:\t10001\t10001\t10001\t10001" in status
+    assert "CapEff:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+    assert container.exec("touch", "/app/x").returncode != 0
+    assert container.exec("touch", "/tmp/x").returncode == 0
+
+
+def test_holds_no_tools_to_build_or_install(container: engines.Container) -> None:
+    for tool in ("uv", "pip", "git", "gcc"):
+        assert container.exec("sh", "-c", f"command -v {tool}").returncode != 0, tool
+    assert container.exec("python", "-m", "pip").returncode != 0
+    assert container.exec("python", "-c", "import pytest").returncode != 0
+
+
+def test_logs_are_json_and_without_the_secret(container: engines.Container) -> None:
+    lines = [json.loads(line) for line in container.logs().splitlines()]
+    assert {"started", "listening on http://0.0.0.0:8080"} <= {line["message"] for line in lines}
+    assert SECRET not in container.logs()
+
+
+def test_health_check_succeeds(engine: str, container: engines.Container) -> None:
+    check = engines.inspect(engine, TAG)["Config"]["Healthcheck"]["Test"]
+    assert check[0] == "CMD"
+    assert container.exec(*check[1:]).returncode == 0
+
+
+def test_says_how_it_is_run(engine: str, image: str) -> None:
+    config = engines.inspect(engine, image)["Config"]
+    assert config["User"] == "10001:10001"
+    assert config["Entrypoint"] == ["python", "-m", "my_service"]
+    assert config["Cmd"] == ["serve"]
+    assert config["StopSignal"] in {"SIGTERM", "15"}
+    assert config["Labels"]["org.opencontainers.image.version"] == "1.2.3"
+    assert config["Labels"]["org.opencontainers.image.revision"] == COMMIT
+    assert "SECRET" not in json.dumps(config)
+
+
+def test_size_is_bounded(engine: str, image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    megabytes = engines.inspect(engine, image)["Size"] / 1e6
+    with capsys.disabled():
+        print(f"\nthe image has {megabytes:.0f} MB")
+    assert megabytes < MOST_MEGABYTES
+
+
+def test_missing_settings_end_it_with_78(engine: str, image: str) -> None:
+    with engines.run(engine, image, env={"PORT": "many"}, port=8080) as failing:
+        command = [engine, "wait", failing.name]
+        code = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    assert code == "78"
+
+
+def test_sigterm_ends_it_cleanly(engine: str, image: str) -> None:
+    with engines.run(engine, image, env={"SECRET_KEY": SECRET, "DRAIN_SECONDS": "1"}, port=8080) as running:
+        ask(running, "/livez")
+        started = time.monotonic()
+        assert running.stop(30) == 0
+        assert time.monotonic() - started < 10
+        assert json.loads(running.logs().splitlines()[-1])["message"] == "stopped"
+
+
+def test_build_without_a_lock_is_one_sentence(engine: str, render: Render) -> None:
+    with pytest.raises(engines.BuildError, match=r"There is no uv\.lock here: run 'uv lock', commit it"):
+        engines.build(engine, render(), "localhost/slipway-test:none")
