@@ -9,6 +9,7 @@ import jinja2
 
 sys.path.insert(0, str(Path(__file__).parent))
 from extensions.rows import RowsExtension
+from tests import ledger
 
 DOIT_CONFIG = {"default_tasks": ["test"], "verbosity": 2}
 Task = dict[str, Any]
@@ -69,3 +70,8 @@ def task_benchmark() -> Task:
 def task_reserved() -> Task:
     """Write the names that a package cannot have."""
     return {"actions": [lambda: run(sys.executable, "-m", "tests.reserved")]}
+
+
+def task_ledger() -> Task:
+    """Tell which clauses of the ledger have tests."""
+    return {"actions": [lambda: print(ledger.summary())]}

@@ -106,7 +106,7 @@ _ctr_main() {
   flags+=(-v "$_ctr_dir/ca.crt:/etc/ssl/certs/ca-certificates.crt:ro" -v "$_ctr_dir/uv.toml:/etc/uv/uv.toml:ro")
   for ref in "${bases[@]}"; do
     name=${ref%@*} # a stand-in cannot have the pinned digest, so the build is told where to look
-    [ "$name" = "$ref" ] || flags+=(--build-context "$ref=container-image://$name")
+    [ "$name" = "$ref" ] || flags+=("--build-context=$ref=container-image://$name")
     podman image exists "$name" </dev/null && continue
     case $name in
       */python:*) _ctr_make_python "$name" ;;

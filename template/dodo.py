@@ -70,7 +70,8 @@ def task_security() -> Task:
 
 def task_audit() -> Task:
     """Ask whether a locked dependency has a known vulnerability. Needs the network."""
-    return {"actions": [lambda: run("uv", "audit", "--locked", "--preview-features", "audit-command")]}
+    command = ("uv", "audit", "--locked", "--preview-features", "audit-command")
+    return {"actions": [lambda more: run(*command, *(more or ()))], **MORE}
 
 
 def task_check() -> Task:
@@ -99,7 +100,7 @@ def engine() -> str:
     sys.exit("No image: neither docker nor podman works here (`docker info` says why).")
 
 
-def image() -> None:
+def image(more: list[str] | None) -> None:
     if not Path("uv.lock").is_file():
         sys.exit("No image: there is no uv.lock. Run `uv lock` and commit it.")
     release = version(NAME)
@@ -110,13 +111,13 @@ def image() -> None:
         "BUILT": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     options = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-    run(engine(), "build", *options, "--tag", tag, ".")
+    run(engine(), "build", *options, *(more or ()), "--tag", tag, ".")
     print(tag)
 
 
 def task_image() -> Task:
-    """Build the image, tagged with the version."""
-    return {"actions": [image]}
+    """Build the image, tagged with the version; `doit image -- --no-cache` passes options on."""
+    return {"actions": [image], **MORE}
 
 
 def doctor() -> None:

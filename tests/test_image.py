@@ -1,6 +1,10 @@
 """The image: built from the rendered Dockerfile as it stands, and run as the pod runs it."""
 
 import json
+import os
+import re
+import shlex
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -18,6 +22,7 @@ SECRET = "5f0c1e9b7a3d4826b1f0e9d8c7a6b5f4"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TAG = "localhost/slipway-test:1.2.3"
 MOST_MEGABYTES = 260
+NO_REGISTRY = re.compile("pinging container registry|failed to resolve source|dial tcp")
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +34,22 @@ def engine() -> str:
 
 
 @pytest.fixture(scope="module")
-def image(engine: str, render: Render, tmp_path_factory: pytest.TempPathFactory) -> str:
+def project_folder(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("image") / "project"
-    git(Path(), "clone", "--quiet", str(committed(render())), str(folder))
+    shutil.copytree(render(), folder)
     assert uv(folder, "lock", "--quiet").returncode == 0
-    engines.build(engine, folder, TAG, VERSION="1.2.3", COMMIT=COMMIT, BUILT="2026-01-02T03:04:05+00:00")
-    return TAG
-
-
-def committed(folder: Path) -> Path:
-    if not (folder / ".git").exists():
-        commit(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def image(engine: str, project_folder: Path) -> str:
+    try:
+        engines.build(engine, project_folder, TAG, VERSION="1.2.3", COMMIT=COMMIT, BUILT="2026-01-02T03:04:05+00:00")
+    except engines.BuildError as error:
+        if NO_REGISTRY.search(str(error)) and not os.environ.get("IMAGE_BUILD_FLAGS"):
+            pytest.skip(f"{engine} cannot reach a registry for the base images; `bash .ci/run` makes stand-ins")
+        raise
+    return TAG
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +84,23 @@ def test_runs_without_root_capabilities_and_a_writable_disk(container: engines.C
     assert "NoNewPrivs:\t1" in status
     assert container.exec("touch", "/app/x").returncode != 0
     assert container.exec("touch", "/tmp/x").returncode == 0
+
+
+def test_user_is_called_appuser(container: engines.Container) -> None:
+    assert container.exec("id", "-un").stdout.strip() == "appuser"
+
+
+def test_doit_builds_the_image_of_the_version(engine: str, image: str, project_folder: Path) -> None:
+    assert image
+    commit(project_folder)
+    git(project_folder, "tag", "v1.4.0")
+    flags = [*shlex.split(os.environ.get("IMAGE_BUILD_FLAGS", ""))]
+    built = uv(project_folder, "run", "--locked", "doit", "image", "--", *flags)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    assert built.stdout.splitlines()[-1] == "my-service:1.4.0"
+    labels = engines.inspect(engine, "my-service:1.4.0")["Config"]["Labels"]
+    assert labels["org.opencontainers.image.version"] == "1.4.0"
+    assert labels["org.opencontainers.image.revision"] == git(project_folder, "rev-parse", "HEAD")
 
 
 def test_holds_no_tools_to_build_or_install(container: engines.Container) -> None:
@@ -130,6 +156,18 @@ def test_sigterm_ends_it_cleanly(engine: str, image: str) -> None:
         assert json.loads(running.logs().splitlines()[-1])["message"] == "stopped"
 
 
-def test_build_without_a_lock_is_one_sentence(engine: str, render: Render) -> None:
+def test_plain_build_works_too(engine: str, image: str, project_folder: Path) -> None:
+    # What was built before lies in the cache: neither its version nor its code may come back.
+    assert image
+    new = "from fastapi import APIRouter\n\nrouter = APIRouter()\nrouter.get('/new')(lambda: {'new': True})\n"
+    (project_folder / "src" / "my_service" / "api" / "new.py").write_text(new)
+    engines.build(engine, project_folder, "localhost/slipway-test:plain")
+    with engines.run(engine, "localhost/slipway-test:plain", env={"SECRET_KEY": SECRET}, port=8080) as running:
+        assert ask(running, "/new") == {"new": True}
+        assert ask(running, "/version") == {"version": "0.0.0", "commit": "unknown", "built": "unknown"}
+
+
+def test_build_without_a_lock_is_one_sentence(engine: str, image: str, render: Render) -> None:
+    assert image
     with pytest.raises(engines.BuildError, match=r"There is no uv\.lock here: run 'uv lock', commit it"):
         engines.build(engine, render(), "localhost/slipway-test:none")

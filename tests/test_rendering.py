@@ -90,6 +90,40 @@ def test_ignored_files_are_never_rendered(render: Render, tmp_path: Path) -> Non
         assert not {"uv.lock", ".env"} & set(names.splitlines())
 
 
+def test_env_file_is_ignored_by_git_and_left_out_of_the_image(render: Render) -> None:
+    assert ".env" in (render() / ".gitignore").read_text().splitlines()
+    patterns = (render() / ".dockerignore").read_text().splitlines()
+    allowed = {line.removeprefix("!") for line in patterns if line.startswith("!")}
+    assert patterns[1] == "*"
+    assert allowed == {"LICENSE", "README.md", "pyproject.toml", "src", "uv.lock"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "docs/configuration.md",
+        "docs/operations.md",
+        "docs/deployment/production.md",
+        "docs/deployment/development.md",
+        "docs/development/ci-cd-testing.md",
+    ],
+)
+def test_pages_are_there_and_speak_of_what_was_chosen(render: Render, page: str) -> None:
+    for answers in ({}, {"preset": "minimal"}):
+        text = (render(**answers) / page).read_text()
+        front = yaml.safe_load(text.split("---\n")[1])
+        assert front.keys() == {"title", "description", "audience", "tags"}
+        assert f"# {front['title']}\n" in text
+    assert "kubectl" not in text
+    assert "Prometheus" not in text
+
+
+def test_log_levels_are_documented_by_use(render: Render) -> None:
+    page = (render() / "docs" / "operations.md").read_text()
+    for level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        assert f"| {level} | " in page
+
+
 def test_hostile_answers_arrive_as_they_were_given(render: Render) -> None:
     project = tomllib.loads((render(package="a", preset="full", **HOSTILE) / "pyproject.toml").read_text())["project"]
     assert project["description"] == HOSTILE["description"]

@@ -70,6 +70,7 @@ def test_log_is_json_with_one_line_a_request() -> None:
     lines = [line for line in service.lines if line["correlation_id"] == "seen-once"]
     assert [(line["message"], line["status"]) for line in lines] == [("GET /version 200", 200)]
     assert {"started", "stopped"} <= {line["message"] for line in service.lines}
+    assert "uvicorn.error" in {line["logger"] for line in service.lines}
     assert all({"timestamp", "level", "logger", "line"} <= line.keys() for line in service.lines)
 
 
@@ -83,6 +84,16 @@ def test_sigterm_turns_readiness_off_first_and_finishes() -> None:
         assert client.get("/livez").status_code == 200
         assert service.finish() == 0
     assert service.lines[-1]["message"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"), [("127.0.0.0/8", "203.0.113.7"), ("10.0.0.0/8", "127.0.0.1"), ("", "127.0.0.1")]
+)
+def test_forwarded_addresses_come_from_named_proxies_only(trusted: str, seen: str) -> None:
+    with serving(TRUSTED_PROXIES=trusted) as service:
+        httpx2.get(f"{service.url}/version", headers={"X-Forwarded-For": "203.0.113.7"})
+        service.stop()
+    assert [line["client"] for line in service.lines if "client" in line] == [seen]
 
 
 async def test_sigterm_answers_every_request_in_flight() -> None:

@@ -140,7 +140,8 @@ async def _serve(app: FastAPI, server: Server, listener: socket.socket) -> None:
     async with app.router.lifespan_context(app):
         startup.finish()
         host, port = listener.getsockname()[:2]
-        logger.info("listening on http://%s:%d", host, port, extra={"host": host, "port": port})
+        docs = f", try {app.docs_url}" if app.openapi_url else ""
+        logger.info("listening on http://%s:%d%s", host, port, docs, extra={"host": host, "port": port})
         await server.serve(sockets=[listener])
 
 

@@ -1,0 +1,37 @@
+"""The ledger's map is honest: clauses and tests that it names exist, and this version keeps what it promises."""
+
+from tests.ledger import clauses, existing_tests, mapping
+
+# As of version 0.1.0.
+IN_SCOPE = """A1 A2 A4 A13 A14 A15 A16 A17 A22
+B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B15 B16 B17 B18 B19
+C1 C2 C3 C4 C5 C14
+D1 D2 D3 D4 D5 D6
+E1 E3 E7 E8 E9
+F1 F3 F4 F5 F6 F7 F8 F9 F12 F13 F25 F28 F29
+G1 G13 H1 H2 H3 I1 I2 I8""".split()  # noqa: SIM905
+
+
+def test_clauses_are_numbered_without_gaps() -> None:
+    found = clauses()
+    for letter in "ABCDEFGHI":
+        numbers = [clause for clause in found if clause.startswith(letter)]
+        assert numbers == [f"{letter}{number}" for number in range(1, len(numbers) + 1)]
+    assert len(found) == 141
+
+
+def test_mapped_clauses_are_in_the_ledger() -> None:
+    assert not mapping().keys() - set(clauses())
+
+
+def test_mapped_tests_exist() -> None:
+    existing = existing_tests()
+    for clause, ids in mapping().items():
+        assert ids, f"{clause} has no tests: leave it out"
+        assert len(ids) == len(set(ids)), f"{clause} names a test twice"
+        assert not set(ids) - existing, f"{clause} names tests that do not exist: {sorted(set(ids) - existing)}"
+
+
+def test_what_this_version_promises_is_mapped() -> None:
+    missing = [clause for clause in IN_SCOPE if clause not in mapping()]
+    assert not missing, f"clauses without a test: {' '.join(missing)}"

@@ -1,0 +1,150 @@
+"""Tasks of a rendered project, run as its developers and its CI run them."""
+
+import json
+import re
+import signal
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import clean_environment, uv
+
+pytestmark = pytest.mark.slow
+Project = Callable[..., Path]
+
+
+def test_serve_starts_with_nothing_set_in_development_and_ends_with_ctrl_c(project: Project) -> None:
+    folder = project()
+    environment = clean_environment(PORT="0", METRICS_PORT="0")
+    environment.pop("APP_ENV", None)
+    with subprocess.Popen(
+        ["uv", "run", "doit", "serve"], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        line = next(line for line in process.stdout if "listening on" in line)
+        url = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert url
+        assert ", try /docs" in line
+        for path in ("/docs", "/readyz", "/items"):
+            with urllib.request.urlopen(url[0] + path, timeout=10) as answer:  # noqa: S310
+                assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert "stopped" in rest
+        assert "Traceback" not in rest
+
+
+def test_format_mends_and_check_refuses(project: Project) -> None:
+    folder = project(preset="minimal")
+    module = folder / "src" / "my_service" / "version.py"
+    good = module.read_text()
+    module.write_text(good.replace("return version(", "return  version("))
+    refused = uv(folder, "run", "doit", "check")
+    assert refused.returncode != 0
+    assert uv(folder, "run", "doit", "format").returncode == 0
+    assert module.read_text() == good
+
+
+@pytest.mark.parametrize(
+    ("task", "mistake"),
+    [
+        ("lint", "import os\n"),
+        ("types", "number: int = 'seven'\n"),
+        ("security", "import subprocess\n\nsubprocess.call('ls *', shell=True)\n"),
+        ("test", "raise SystemExit(1)\n"),
+    ],
+)
+def test_each_gate_fails_on_its_own_kind_of_mistake(project: Project, task: str, mistake: str) -> None:
+    folder = project(preset="minimal")
+    with (folder / "src" / "my_service" / "version.py").open("a") as module:
+        module.write(mistake)
+    assert uv(folder, "run", "doit", task).returncode != 0
+
+
+@contextmanager
+def vulnerability_service(vulnerable: set[str]) -> Iterator[str]:
+    """Run a service that speaks OSV's protocol (https://google.github.io/osv.dev/api/) and knows these packages."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def do_POST(self) -> None:
+            queries = json.loads(self.rfile.read(int(self.headers["content-length"])))["queries"]
+            found = {"vulns": [{"id": "TEST-1", "modified": "2026-01-01T00:00:00Z"}]}
+            self.answer({"results": [found if query["package"]["name"] in vulnerable else {} for query in queries]})
+
+        def do_GET(self) -> None:
+            self.answer({"id": "TEST-1", "modified": "2026-01-01T00:00:00Z", "summary": "a hole", "affected": []})
+
+        def answer(self, body: dict[str, Any]) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_audit_finds_passes_and_fails_closed(project: Project) -> None:
+    folder = project(preset="minimal")
+    assert uv(folder, "lock", "--quiet").returncode == 0
+
+    def audit(url: str) -> subprocess.CompletedProcess[str]:
+        return uv(folder, "run", "doit", "audit", "--", "--service-url", url)
+
+    with vulnerability_service(set()) as clean:
+        assert audit(clean).returncode == 0
+    with vulnerability_service({"orjson"}) as holed:
+        found = audit(holed)
+        assert found.returncode != 0
+        assert "TEST-1" in found.stdout
+    assert audit("http://127.0.0.1:9").returncode != 0
+
+
+def test_ci_says_in_one_sentence_what_is_wrong_with_the_lock(project: Project) -> None:
+    folder = project(preset="minimal")
+    jobs = yaml.safe_load((folder / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    compare = next(step["run"] for step in jobs["lock"]["steps"] if step["name"].startswith("Compare"))
+
+    def step() -> subprocess.CompletedProcess[str]:
+        shell = ["bash", "-e", "-c", compare]
+        return subprocess.run(shell, cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False)
+
+    sentence = "::error::uv.lock is missing or older than pyproject.toml. Run 'uv lock' and commit it."
+    assert (step().returncode, sentence in step().stdout) == (1, True)
+    assert uv(folder, "lock", "--quiet").returncode == 0
+    assert step().returncode == 0
+    # What a template update by a bot may leave behind.
+    pyproject = folder / "pyproject.toml"
+    pyproject.write_text(
+        pyproject.read_text().replace('"orjson>=3.13,<4"', '"orjson>=3.13,<4",\n    "msgspec>=0.20,<1"')
+    )
+    assert (step().returncode, sentence in step().stdout) == (1, True)
+    assert uv(folder, "run", "python", "-c", "import msgspec").returncode == 0
+
+
+def test_ci_tests_every_python_that_is_supported(project: Project) -> None:
+    folder = project(python="3.12", preset="minimal")
+    jobs = yaml.safe_load((folder / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    read = next(step["run"] for step in jobs["lock"]["steps"] if step["name"].startswith("Read"))
+    pattern = re.search(r"--perl-regexp '(.*?)'", read)
+    assert pattern
+    found = subprocess.run(
+        ["grep", "--only-matching", "--perl-regexp", pattern[1], "pyproject.toml"],
+        cwd=folder, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.split() == ["3.12", "3.13", "3.14"]
