@@ -58,6 +58,7 @@ def test_ports_agree(render: Render) -> None:
     project = render()
     ports = {port["name"]: port["containerPort"] for port in container(project)["ports"]}
     assert ports == {"http": default(project, "PORT"), "metrics": default(project, "METRICS_PORT")}
+    assert ports == {"http": 8080, "metrics": 9090}
     assert manifest(project, "service")["spec"]["ports"][0]["targetPort"] == "http"
     assert f"EXPOSE {ports['http']}" in (project / "Dockerfile").read_text()
     assert [port["name"] for port in container(render(observability=[]))["ports"]] == ["http"]
@@ -139,6 +140,19 @@ def test_grace_is_longer_than_what_happens_in_it(render: Render) -> None:
     assert grace > before + default(project, "DRAIN_SECONDS") + default(project, "SHUTDOWN_SECONDS")
 
 
+def test_commands_without_doit_name_what_is_there(render: Render) -> None:
+    project = render()
+    page = (project / "docs" / "deployment" / "production.md").read_text()
+    image = manifest(project, "kustomization")["images"][0]
+    for command in (
+        "docker build -t my-service:1.2.3 .",
+        f"docker push {image['newName']}:1.2.3",
+        "kubectl apply -k kubernetes/",
+        f"kubectl rollout status deployment/{manifest(project, 'deployment')['metadata']['name']}",
+    ):
+        assert f"    {command}" in page
+
+
 @KUBECTL
 @pytest.mark.parametrize("answers", [{}, {"preset": "full", "package": "orders"}], ids=str)
 def test_kustomize_builds_from_the_root(render: Render, answers: dict[str, str]) -> None:
@@ -146,7 +160,10 @@ def test_kustomize_builds_from_the_root(render: Render, answers: dict[str, str])
         ["kubectl", "kustomize", render(**answers) / "kubernetes"], capture_output=True, text=True, check=False
     )
     assert built.returncode == 0, built.stderr
-    objects = {found["kind"]: found for found in yaml.safe_load_all(built.stdout)}
+    found = list(yaml.safe_load_all(built.stdout))
+    objects = {each["kind"]: each for each in found}
+    assert len(found) == len(objects)
+    assert objects["ConfigMap"]["data"]["APP_ENV"] == "production"
     assert objects.keys() == {"ConfigMap", "Deployment", "Service", "ServiceAccount"}
     only = objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
     assert re.fullmatch(r"ghcr\.io/example/[a-z-]+:0\.1\.0", only["image"])

@@ -33,6 +33,7 @@ def test_serve_starts_with_nothing_set_in_development_and_ends_with_ctrl_c(proje
         url = re.search(r"http://127\.0\.0\.1:\d+", line)
         assert url
         assert ", try /docs" in line
+        assert not line.startswith("{"), "development has a log for people"
         for path in ("/docs", "/readyz", "/items"):
             with urllib.request.urlopen(url[0] + path, timeout=10) as answer:  # noqa: S310
                 assert answer.status == 200

@@ -86,6 +86,14 @@ def test_sigterm_turns_readiness_off_first_and_finishes() -> None:
     assert service.lines[-1]["message"] == "stopped"
 
 
+@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
+def test_log_level_is_that_of_the_settings(level: str) -> None:
+    with serving(LOG_LEVEL=level) as service:
+        httpx2.get(f"{service.url}/livez")
+        service.stop()
+    assert ("GET /livez 200" in [line["message"] for line in service.lines]) == (level == "DEBUG")
+
+
 @pytest.mark.parametrize(
     ("trusted", "seen"), [("127.0.0.0/8", "203.0.113.7"), ("10.0.0.0/8", "127.0.0.1"), ("", "127.0.0.1")]
 )

@@ -139,42 +139,37 @@ class StdoutHandler(logging.Handler):
         super().__init__()
         self._stream = sys.stdout
         self._lines: list[str] = []
-        self._is_due = False
         self._lock = Lock()
+        # The loop that will write what waits.
+        self._due_in: asyncio.AbstractEventLoop | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, or have it written in a moment."""
         try:
-            self._lines.append(self.format(record))
+            self.add(self.format(record), at_once=record.levelno >= logging.WARNING)
         except Exception:  # noqa: BLE001 - as the standard library's handlers do
             self.handleError(record)
-        if record.levelno >= logging.WARNING:
-            self.flush()
-        else:
-            self.flush_soon()
 
-    def add(self, line: str) -> None:
-        """Write a line that has no record, like one below WARNING."""
-        self._lines.append(line)
-        self.flush_soon()
-
-    def flush_soon(self) -> None:
-        """Write what waits in a moment, together with what comes until then."""
-        if len(self._lines) >= WRITE_LINES:
-            self.flush()
-        if self._is_due or not self._lines:
-            return
+    def add(self, line: str, *, at_once: bool = False) -> None:
+        """Write a line, or have it written in a moment."""
+        with self._lock:
+            self._lines.append(line)
         try:
-            asyncio.get_running_loop().call_later(WRITE_SECONDS, self.flush)
-        except RuntimeError:  # no loop runs here
-            self.flush()
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            at_once = True
         else:
-            self._is_due = True
+            at_once = at_once or len(self._lines) >= WRITE_LINES
+        if at_once:
+            self.flush()
+        elif self._due_in is not loop:
+            loop.call_later(WRITE_SECONDS, self.flush)
+            self._due_in = loop
 
     def flush(self) -> None:
         """Write what waits."""
         with self._lock:
-            lines, self._lines, self._is_due = self._lines, [], False
+            lines, self._lines, self._due_in = self._lines, [], None
             if lines:
                 self._stream.write("\n".join([*lines, ""]))
                 self._stream.flush()

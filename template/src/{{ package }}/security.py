@@ -1,5 +1,6 @@
 """What is refused before any route sees it, and the headers that keep browsers careful."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from starlette.exceptions import HTTPException
@@ -14,6 +15,7 @@ from .errors import problem
 
 # Kubernetes addresses its probes to this name, whatever names clients use.
 PROBE_HOST = "localhost"
+_PORT = re.compile(r":\d*$")
 
 
 def response_headers(environment: Environment) -> list[tuple[str, str]]:
@@ -52,8 +54,8 @@ class Guard:
     def refusal(self, headers: Mapping[bytes, bytes]) -> Response | None:
         """Return the answer to a request that must not go further, or None."""
         if self.hosts is not None:
-            host = headers.get(b"host", b"").decode("latin-1").partition(":")[0].lower()
-            if host not in self.hosts:
+            name = headers.get(b"host", b"").decode("latin-1").lower()
+            if _PORT.sub("", name) not in self.hosts:
                 return problem(400, "This service is not known under that host name.")
         if int(headers.get(b"content-length", 0)) > self.max_body_bytes:
             return problem(413, self.too_large)
