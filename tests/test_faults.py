@@ -24,8 +24,8 @@ def plant(folder: Path, name: str, old: str, new: str) -> None:
     [
         (
             "src/my_service/logging.py",
-            "redact(orjson.loads(line))",
-            "orjson.loads(line)",
+            "redact(json.loads(line))",
+            "json.loads(line)",
             "tests/test_logging.py",
             "test_secret_fields_are_redacted",
         ),

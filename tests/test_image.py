@@ -147,6 +147,15 @@ def test_missing_settings_end_it_with_78(engine: str, image: str) -> None:
     assert code == "78"
 
 
+def test_health_check_succeeds_whatever_hosts_are_allowed(engine: str, image: str) -> None:
+    check = engines.inspect(engine, image)["Config"]["Healthcheck"]["Test"]
+    with engines.run(
+        engine, image, env={"SECRET_KEY": SECRET, "ALLOWED_HOSTS": "api.example.com"}, port=8080
+    ) as running:
+        time.sleep(2)
+        assert running.exec(*check[1:]).returncode == 0
+
+
 def test_sigterm_ends_it_cleanly(engine: str, image: str) -> None:
     with engines.run(engine, image, env={"SECRET_KEY": SECRET, "DRAIN_SECONDS": "1"}, port=8080) as running:
         ask(running, "/livez")

@@ -89,6 +89,8 @@ def test_presets_only_set_defaults(render: Render) -> None:
         ({"author_email": 'a"@example.com'}, "name@example.com"),
         ({"cpu_request": "lots"}, "like 250m"),
         ({"memory_limit": "1T"}, "like 512Mi"),
+        ({"memory_request": "1Gi"}, "at least what is asked for, 1Gi"),
+        ({"cpu_request": "1"}, "at least what is asked for, 1"),
         ({"license": "GPL"}, "Invalid choice"),
         ({"python": "3.10"}, "Invalid choice"),
         ({"database": "postgresql"}, "Invalid choice"),

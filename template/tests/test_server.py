@@ -46,7 +46,13 @@ def test_every_route_without_parameters_answers(service: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_bytes", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"]
+    "request_bytes",
+    [
+        b"POST /items HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n{}",
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ],
 )
 def test_what_is_no_http_gets_a_problem(service: Running, request_bytes: bytes) -> None:
     status, headers, body = raw(service.port, request_bytes)

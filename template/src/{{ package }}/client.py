@@ -33,7 +33,9 @@ class RetryTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request, again if need be, and return the last answer."""
         for attempt in range(1, self.tries + 1):
-            is_last = attempt == self.tries or request.method not in IDEMPOTENT
+            # A body that is streamed can be sent once.
+            can_repeat = request.method in IDEMPOTENT and isinstance(request.stream, httpx2.ByteStream)
+            is_last = attempt == self.tries or not can_repeat
             wait = _random.uniform(0.1, 0.2) * 2 ** (attempt - 1)
             try:
                 response = await self.transport.handle_async_request(request)
@@ -59,15 +61,20 @@ async def _add_ids(request: httpx2.Request) -> None:
 
 
 @asynccontextmanager
-async def connect(base_url: str = "", **options: Any) -> AsyncGenerator[httpx2.AsyncClient]:
+async def connect(
+    base_url: str = "",
+    *,
+    timeout: httpx2.Timeout = TIMEOUT,  # noqa: ASYNC109 - of each request, not of this function
+    transport: httpx2.AsyncBaseTransport | None = None,
+    **options: Any,
+) -> AsyncGenerator[httpx2.AsyncClient]:
     """Open a client for one other service; keep it for as long as this service runs.
 
-    `options` are those of httpx2.AsyncClient. Wrap calls in a CircuitBreaker where the other side
-    may fail for longer. Raises httpx2.TransportError when the last try does not get through.
+    `options` are those of httpx2.AsyncHTTPTransport: verify, cert, limits, proxy and so on. Wrap
+    calls in a CircuitBreaker where the other side may fail for longer. Raises
+    httpx2.TransportError when the last try does not get through.
     """
-    transport = RetryTransport(options.pop("transport", None) or httpx2.AsyncHTTPTransport())
+    retrying = RetryTransport(transport or httpx2.AsyncHTTPTransport(**options))
     hooks = {"request": [_add_ids]}
-    async with httpx2.AsyncClient(
-        base_url=base_url, transport=transport, timeout=TIMEOUT, event_hooks=hooks, **options
-    ) as client:
+    async with httpx2.AsyncClient(base_url=base_url, transport=retrying, timeout=timeout, event_hooks=hooks) as client:
         yield client

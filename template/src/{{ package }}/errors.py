@@ -7,13 +7,30 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from fastapi.utils import is_body_allowed_for_status_code
 from starlette.exceptions import HTTPException
 
 from .correlation import get_correlation_id
 from .resilience import CircuitOpenError
 
 MEDIA_TYPE = "application/problem+json"
+SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "correlation_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "correlation_id": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "A problem", "content": {MEDIA_TYPE: {"schema": SCHEMA}}}
+}
+"""What the OpenAPI document says of every route's errors."""
 
 
 def problem(
@@ -28,7 +45,9 @@ def problem(
     return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
 
 
-async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
+async def _http_error(_: Request, error: HTTPException) -> Response:
+    if not is_body_allowed_for_status_code(error.status_code):
+        return Response(status_code=error.status_code, headers=error.headers)
     return problem(error.status_code, error.detail, headers=error.headers)
 
 

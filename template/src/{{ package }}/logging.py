@@ -6,12 +6,15 @@ Timestamps are those of the record, in UTC (RFC 3339).
 """
 
 import asyncio
+import json
 import logging
 import logging.config
 import re
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from threading import Lock
+from io import TextIOWrapper
+from threading import RLock
 from typing import Any
 
 import orjson
@@ -24,18 +27,28 @@ WRITE_LINES = 100  # what a pipe takes without blocking, 64 KiB, and some room
 # Attributes of every record; what a record has besides them was given with `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName", "color_message"}
 _SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)|secret|token(?!s)|api_?key|private_?key|authori[sz]ation|auth(?!or)|cookie|credential|session_?id|dsn",
+    r"pass(word|wd|phrase)|pwd|secret|token(?!s)|(api|private)[_-]?key"
+    r"|authori[sz]ation|auth(?!or)|cookie|credential|session[_-]?id|dsn",
     re.IGNORECASE,
 )
 # Credentials in URLs, and in headers and settings that were put into a message as text.
 _SECRET_TEXT = re.compile(
-    r"(?<=://)(?P<url>[^\s/@]+)(?=@)"
+    r"(?<=://)(?P<url>[^\s/]+)(?=@)"
+    r"|(?P<header>\b(?:authorization|(?:set-)?cookie)[\"']?\s*[=:]\s*[\"']?)[^\r\n\"']+"
     r"|(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}"
-    r"|(?P<name>\b[\w-]*(?:password|passwd|secret|token|api_?key)[\w-]*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]+",
+    r"|(?P<name>\b[\w-]*(?:pass(?:word|wd|phrase)|pwd|secret|token|(?:api|private)[_-]?key|credential)[\w-]*"
+    r"[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}]+",
     re.IGNORECASE,
 )
 # A line without any of these holds no secret; looking for them is 40 times faster than the patterns.
-_HINTS = ("pass", "secret", "token", "key", "auth", "cookie", "credential", "session", "dsn", "://", "bearer", "basic")
+_HINTS = (
+    *("pass", "pwd", "secret", "token", "key", "auth", "cookie", "credential", "session", "dsn"),
+    *("://", "bearer", "basic"),
+)
+
+
+def _keep_name(found: re.Match[str]) -> str:
+    return f"{found['header'] or found['scheme'] or found['name'] or ''}{REDACTED}"
 
 
 def redact(value: Any, name: str = "") -> Any:
@@ -46,7 +59,7 @@ def redact(value: Any, name: str = "") -> Any:
     if name and _SECRET_NAME.search(name):
         return REDACTED
     if isinstance(value, str):
-        return _SECRET_TEXT.sub(lambda found: f"{found['scheme'] or found['name'] or ''}{REDACTED}", value)
+        return _SECRET_TEXT.sub(_keep_name, value)
     if isinstance(value, dict):
         return {key: redact(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -67,7 +80,10 @@ def _looks_secret(text: str) -> bool:
 
 
 def _to_json(fields: dict[str, Any]) -> str:
-    return orjson.dumps(fields, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(fields, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # what is not UTF-8, or a very large number
+        return json.dumps(fields, default=_plain, skipkeys=True)
 
 
 def _plain(value: Any) -> Any:
@@ -100,7 +116,7 @@ class JsonFormatter(logging.Formatter):
             fields["stack"] = record.stack_info
         fields |= _ids()
         line = _to_json(fields)
-        return _to_json(redact(orjson.loads(line))) if _looks_secret(line) else line
+        return _to_json(redact(json.loads(line))) if _looks_secret(line) else line
 
 
 def _ids() -> dict[str, str | None]:
@@ -124,7 +140,8 @@ class ConsoleFormatter(logging.Formatter):
         """Append the extra fields and the id of the request."""
         fields = {**_extra(record), "id": get_correlation_id()}
         extra = " ".join(f"{name}={redact(value, name)}" for name, value in fields.items() if value is not None)
-        return f"{super().formatMessage(record)}  {extra}".rstrip()
+        line = f"{super().formatMessage(record)}  {extra}".rstrip()
+        return line.replace("\r", "\\r").replace("\n", "\\n")  # nobody can make up a line
 
 
 class StdoutHandler(logging.Handler):
@@ -139,7 +156,8 @@ class StdoutHandler(logging.Handler):
         super().__init__()
         self._stream = sys.stdout
         self._lines: list[str] = []
-        self._lock = Lock()
+        # Reentrant: what is collected during a write may log as well.
+        self._lock = RLock()
         # The loop that will write what waits.
         self._due_in: asyncio.AbstractEventLoop | None = None
 
@@ -170,9 +188,13 @@ class StdoutHandler(logging.Handler):
         """Write what waits."""
         with self._lock:
             lines, self._lines, self._due_in = self._lines, [], None
-            if lines:
-                self._stream.write("\n".join([*lines, ""]))
-                self._stream.flush()
+            try:
+                if lines:
+                    self._stream.write("\n".join([*lines, ""]))
+                    self._stream.flush()
+            except OSError as error:  # a full disk, a reader that is gone: no reason to fail a request
+                with suppress(OSError):
+                    sys.stderr.write(f"The log cannot be written: {error}\n")
 
 
 _json_output: list[StdoutHandler] = []
@@ -195,6 +217,8 @@ def configure(level: str, log_format: str) -> None:
 
     `level` is a name like INFO; `log_format` is json or console.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.config.dictConfig(
         {
             "version": 1,

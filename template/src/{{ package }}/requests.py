@@ -72,9 +72,12 @@ def _route(scope: Scope) -> str:
 class RequestMiddleware:
     """Gives each request its id, lets the guard look at it, answers what nobody caught, tells the observers."""
 
-    def __init__(self, app: ASGIApp, guard: Guard, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, app: ASGIApp, guard: Guard, headers: Sequence[tuple[bytes, bytes]], observers: Sequence[Observer]
+    ) -> None:
         self.app = app
         self.guard = guard
+        self.headers = headers
         self.observers = observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,14 +87,17 @@ class RequestMiddleware:
             return
         started = time.perf_counter()
         status = 0
-        headers = dict(scope["headers"])
+        headers = dict(reversed(scope["headers"]))  # of several with one name the first counts
         id_header = (_HEADER_BYTES, bind(headers).encode())
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), id_header]
+                own = list(message.get("headers", ()))
+                names = {name for name, _ in own}
+                defaults = [header for header in self.headers if header[0] not in names]
+                message["headers"] = [*own, *defaults, id_header]
             await send(message)
 
         answer = self.guard.refusal(headers) or self.app

@@ -18,16 +18,13 @@ PROBE_HOST = "localhost"
 _PORT = re.compile(r":\d*$")
 
 
-def response_headers(environment: Environment) -> list[tuple[str, str]]:
-    """Return the headers of every response (OWASP REST security cheat sheet)."""
-    headers = [
-        ("X-Content-Type-Options", "nosniff"),
-        ("Cache-Control", "no-store"),
-    ]
+def response_headers(environment: Environment) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every response that has none of its own (OWASP REST security cheat sheet)."""
+    headers = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
     if environment != "development":  # where /docs has to load its scripts, over plain HTTP
         headers += [
-            ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-            ("Strict-Transport-Security", "max-age=63072000"),
+            (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+            (b"strict-transport-security", b"max-age=63072000"),
         ]
     return headers
 
@@ -47,7 +44,7 @@ class Guard:
     """Refuses requests for other hosts, and bodies that are too large or say they will be."""
 
     def __init__(self, allowed_hosts: Sequence[str], max_body_bytes: int) -> None:
-        self.hosts = None if "*" in allowed_hosts else {PROBE_HOST, *allowed_hosts}
+        self.hosts = None if "*" in allowed_hosts else {PROBE_HOST, *(host.lower() for host in allowed_hosts)}
         self.max_body_bytes = max_body_bytes
         self.too_large = f"A body has at most {max_body_bytes} bytes."
 

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 # A connection that was accepted a moment before the end still gets its request across.
 LAST_MOMENT_SECONDS = 0.2
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Protocol(HttpToolsProtocol):
@@ -42,6 +43,7 @@ class Protocol(HttpToolsProtocol):
         state = cast(FastAPI, config.app).state
         self.max_head_bytes: int = state.settings.max_head_bytes
         self.readiness: Readiness = state.readiness
+        self.default_headers = response_headers(state.settings.app_env)
         self.head_too_large = False
         self.partial_head_bytes = 0
 
@@ -59,6 +61,8 @@ class Protocol(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.max_head_bytes:
             self.head_too_large = True
             raise ValueError("the head of the request is too large")
+        if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in self.headers):
+            raise ValueError("after an upgrade that is not made, the body would be lost")
         super().on_headers_complete()
         if self.readiness.draining and self.cycle is not None:
             self.cycle.keep_alive = False
@@ -83,7 +87,7 @@ class Protocol(HttpToolsProtocol):
             HEADER.lower(): correlation_id,
         }
         lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
-        defaults = [name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers]
+        defaults = [name + b": " + value + b"\r\n" for name, value in self.default_headers]
         self.transport.write(b"".join([STATUS_LINE[status], *defaults, *lines, b"\r\n", bytes(body)]))
         self.transport.close()
 
@@ -128,7 +132,8 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        is_any = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, backlog=2048, dualstack_ipv6=is_any)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUseError("PORT", port) from None
@@ -140,8 +145,9 @@ async def _serve(app: FastAPI, server: Server, listener: socket.socket) -> None:
     async with app.router.lifespan_context(app):
         startup.finish()
         host, port = listener.getsockname()[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         docs = f", try {app.docs_url}" if app.openapi_url else ""
-        logger.info("listening on http://%s:%d%s", host, port, docs, extra={"host": host, "port": port})
+        logger.info("listening on http://%s%s", address, docs, extra={"host": host, "port": port})
         await server.serve(sockets=[listener])
 
 
@@ -160,7 +166,6 @@ def serve(settings: Settings, create: Callable[[Settings], FastAPI] = create_app
         log_config=None,
         access_log=False,
         server_header=False,
-        headers=response_headers(settings.app_env),
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=settings.shutdown_seconds,  # type: ignore[arg-type]  # floats work
