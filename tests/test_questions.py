@@ -1,5 +1,6 @@
 """Questions: what is asked, what is stored, what is refused, and how kindly."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -47,6 +48,15 @@ def test_only_questions_with_a_choice_are_asked() -> None:
         else:
             assert name not in ASKED
             assert not offered or offered == ["none"], f"{name} offers a choice that is not asked for"
+
+
+def test_what_is_shown_is_text_and_ends_in_a_question_mark_or_a_parenthesis() -> None:
+    for name, question in questions().items():
+        labels = question.get("choices")
+        if isinstance(labels, dict | list):
+            assert all(isinstance(label, str) for label in labels), f"{name}: YAML reads a label as something else"
+        if name in ASKED:
+            assert re.search(r"\?|\)$", question["help"]), name
 
 
 def test_presets_only_set_defaults(render: Render) -> None:
