@@ -142,7 +142,7 @@ def test_hostile_answers_are_refused_kindly(template: Path, tmp_path: Path, **an
 SHARP = st.text(st.sampled_from("aZ 9'\"\\{}%#:$`<>&|;*?[]!,~=@-éß漢🚀\u200b"), min_size=1, max_size=80)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(description=SHARP.map(str.strip).filter(bool))
 def test_sharp_descriptions_give_a_valid_project(template: Path, tmp_path_factory: Any, description: str) -> None:
     folder = tmp_path_factory.mktemp("sharp") / "project"
