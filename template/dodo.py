@@ -78,13 +78,18 @@ def task_check() -> Task:
     """Do all of that which needs no network: what CI asks before a change goes in."""
     return {
         "actions": [lambda: run("uv", "lock", "--check"), lambda: run("ruff", "format", "--check")],
-        "task_dep": ["lint", "types", "security", "test"],
+        "task_dep": ["losses", "lint", "types", "security", "test"],
     }
 
 
 def task_docs() -> Task:
     """Write the settings into .env.example and docs/configuration.md."""
     return {"actions": [lambda: run(sys.executable, "scripts/document_settings.py")]}
+
+
+def task_losses() -> Task:
+    """Tell what the last update from the template took away of what you wrote."""
+    return {"actions": [lambda: run(sys.executable, "scripts/find_losses.py")]}
 
 
 def task_build() -> Task:
