@@ -30,7 +30,7 @@ def commit(folder: Path, *options: str) -> None:
 
 def found(folder: Path) -> str:
     """Return what the script says; it fails if it says anything."""
-    command = [sys.executable, SCRIPT]
+    command = [sys.executable, str(SCRIPT)]
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     assert bool(done.stderr) == (done.returncode == 1)
     return done.stderr
