@@ -1,4 +1,4 @@
-"""Answers that the tests render: every choice of every question occurs."""
+"""Answers that the tests give: every choice of every question occurs, and every reason to refuse one."""
 
 from typing import Any
 
@@ -36,5 +36,48 @@ RENDERED: list[dict[str, Any]] = [
     {"preset": "minimal", "observability": ["prometheus"]},
     {"preset": "minimal", "deploy": "kubernetes"},
     {"cpu_limit": "none", "memory_limit": "2Gi", "cpu_request": "1"},
+    {"cpu_limit": "2", "memory_limit": "2Gi", "cpu_request": "1", "memory_request": "1Gi"},
 ]
 """What is rendered and goes through the static gates."""
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"package": "class"}, "take one of your own"),
+    ({"package": "json"}, "take one of your own"),
+    ({"package": "fastapi"}, "take one of your own"),
+    ({"package": "prometheus_client"}, "take one of your own"),
+    ({"package": "tests"}, "take one of your own"),
+    ({"package": "Orders"}, "lower-case letters"),
+    ({"package": "a__b"}, "lower-case letters"),
+    ({"package": "orders_"}, "lower-case letters"),
+    ({"package": "1orders"}, "starts with a letter"),
+    ({"package": "x" * 41}, "at most 40"),
+    ({"package": "orders; rm -rf /"}, "lower-case letters"),
+    ({"project_name": "1st"}, "starts with a letter"),
+    ({"project_name": 'a"b'}, "A name starts"),
+    ({"project_name": "x" * 51}, "at most 50"),
+    ({"description": "two\nlines"}, "one line"),
+    ({"description": ""}, "1 to 200"),
+    ({"description": "x" * 10_000}, "1 to 200"),
+    ({"description": " spaces "}, "no space at its ends"),
+    ({"repository": "orders"}, "owner/name"),
+    ({"repository": "a/b/c"}, "owner/name"),
+    ({"repository": "a/-b"}, "owner/name"),
+    ({"repository": "a/b c"}, "owner/name"),
+    ({"repository": "a/b..c"}, "owner/name"),
+    ({"author_name": 'a"b'}, "without quotes"),
+    ({"author_name": "a\\b"}, "without quotes"),
+    ({"author_name": " Ann "}, "without quotes"),
+    ({"author_email": "nobody"}, "name@example.com"),
+    ({"author_email": 'a"@example.com'}, "name@example.com"),
+    ({"cpu_request": "lots"}, "like 250m"),
+    ({"cpu_limit": "lots"}, "like 500m, or none"),
+    ({"memory_request": "1T"}, "like 256Mi"),
+    ({"memory_limit": "1T"}, "like 512Mi"),
+    ({"memory_request": "1Gi"}, "at least what is asked for, 1Gi"),
+    ({"cpu_request": "1"}, "at least what is asked for, 1"),
+    ({"license": "GPL"}, "Invalid choice"),
+    ({"python": "3.10"}, "Invalid choice"),
+    ({"database": "postgresql"}, "Invalid choice"),
+    ({"publish": ["pypi"]}, "Nothing can be published yet"),
+]
+"""What is refused, and a part of what is said."""
