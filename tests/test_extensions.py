@@ -2,6 +2,7 @@
 
 import ast
 import re
+from difflib import ndiff
 from typing import Any
 
 import jsonschema
@@ -9,7 +10,8 @@ import pytest
 
 from dodo import reference
 from extensions.rows import KINDS, ROOT, SCHEMA, rows
-from tests.conftest import Render, files
+from tests.conftest import Render
+from tests.shell import differing, files
 
 SOURCES = ROOT / "template" / "src" / "{{ package }}" / "integrations"
 TESTS = ROOT / "template" / "tests" / "integrations"
@@ -60,8 +62,15 @@ def test_module_offers_what_every_module_offers(row: dict[str, Any]) -> None:
     names = {node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.AsyncFunctionDef)}
     assert {"Settings", "run"} <= names
     settings = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
-    fields = [node.target.id.upper() for node in settings.body if isinstance(node, ast.AnnAssign)]  # type: ignore[union-attr]
+    fields = [ast.unparse(node.target).upper() for node in settings.body if isinstance(node, ast.AnnAssign)]
     assert fields == [variable["name"] for variable in row.get("variables", [])]
+
+
+def own_words(row: dict[str, Any]) -> set[str]:
+    """Return what a line of the row has in it: its name, or something that the row says."""
+    variables, ports = row.get("variables", []), row.get("ports", [])
+    said = {value for each in [*variables, *ports] for value in each.values() if isinstance(value, str)}
+    return {row["name"], *row["requires"], *said}
 
 
 @ROWS
@@ -75,13 +84,25 @@ def test_footprint_is_exactly_its_own(row: dict[str, Any], render: Render) -> No
     added = {f"src/my_service/integrations/{name}.py", f"tests/integrations/test_{name}.py"}
     assert with_it.keys() - without.keys() == added
     assert not without.keys() - with_it.keys()
-    changed = {path for path in without if without[path] != with_it[path]}
-    assert {".copier-answers.yml", "pyproject.toml", "src/my_service/app.py"} <= changed <= AGGREGATES
+    changed = differing(without, with_it) - added
+    expected = {".copier-answers.yml", "src/my_service/app.py"}
+    expected |= {"pyproject.toml"} if row["requires"] else set()
+    assert expected <= changed <= AGGREGATES
     for path in changed - {".copier-answers.yml"}:
         if not path.startswith("docs/"):
-            before = without[path].decode().splitlines()
-            after = iter(with_it[path].decode().splitlines())
-            assert all(line in after for line in before), f"{path} loses lines to {name}"
+            lines = list(ndiff(without[path].decode().splitlines(), with_it[path].decode().splitlines()))
+            assert not [line for line in lines if line.startswith("- ")], f"{path} loses lines to {name}"
+            for line in [line for line in lines if line.startswith("+ ") and line.strip() != "+"]:
+                assert any(word.lower() in line.lower() for word in own_words(row)), (
+                    f"{path} has a line that is not of {name}: {line}"
+                )
+
+
+@ROWS
+def test_ports_are_numbers_with_a_default(row: dict[str, Any]) -> None:
+    defaults = {variable["name"]: variable.get("default", "") for variable in row.get("variables", [])}
+    for port in row.get("ports", []):
+        assert defaults[port["variable"]].isdigit(), f"{port['name']} needs a default for the manifests"
 
 
 def test_requirements_have_both_bounds(render: Render) -> None:
