@@ -9,7 +9,7 @@ import jinja2
 
 sys.path.insert(0, str(Path(__file__).parent))
 from extensions.rows import RowsExtension
-from tests import ledger
+from tests import coverage, ledger
 
 DOIT_CONFIG = {"default_tasks": ["test"], "verbosity": 2}
 Task = dict[str, Any]
@@ -70,6 +70,38 @@ def task_benchmark() -> Task:
 def task_reserved() -> Task:
     """Write the names that a package cannot have."""
     return {"actions": [lambda: run(sys.executable, "-m", "tests.reserved")]}
+
+
+SEED = {"name": "seed", "long": "seed", "type": int, "default": 1, "help": "what answers and edits are drawn with"}
+
+
+def task_updates() -> Task:
+    """Update projects from every version, untouched and edited, to every single other answer: the whole matrix."""
+
+    def whole(seed: int) -> None:
+        run(sys.executable, "-m", "pytest", "tests/test_update.py", "--whole", f"--seed={seed}")
+
+    return {"actions": [whole], "params": [SEED]}
+
+
+def task_fleet() -> Task:
+    """Update a hundred random services as a bot does, and run their gates. Takes most of an hour."""
+
+    def sail(seed: int) -> None:
+        run(sys.executable, "-m", "tests.fleet", f"--seed={seed}")
+
+    return {"actions": [sail], "params": [SEED]}
+
+
+def task_coverage() -> Task:
+    """Print what the tests cover, and write it into docs/coverage.md."""
+
+    def write() -> None:
+        page = coverage.page()
+        (ROOT / "docs" / "coverage.md").write_text(page, encoding="utf-8")
+        print(page)
+
+    return {"actions": [write]}
 
 
 def task_ledger() -> Task:

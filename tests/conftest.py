@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,48 +10,34 @@ from typing import Any
 
 import copier
 import pytest
+from copier._jinja_ext import SandboxedEnvironment
 from plumbum import local
 
-ROOT = Path(__file__).parents[1]
+from extensions.rows import questions
+from tests import conditions
+from tests.releases import tag_releases
+from tests.shell import ROOT, commit
+
 # Everything that a rendering reads.
 TEMPLATE_PATHS = ["copier.yml", "questions", "extensions", "template"]
 Render = Callable[..., Path]
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """Run git in a folder and return what it prints."""
-    done = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what the tasks `updates` and `fleet` pass on."""
+    parser.addoption("--seed", type=int, default=1, help="what random answers and edits are drawn with")
+    parser.addoption("--whole", action="store_true", help="the whole matrix of updates, not a sample")
 
 
-def clean_environment(**variables: str) -> dict[str, str]:
-    """Return the environment without what belongs to this repository's own tools."""
-    ours = ("VIRTUAL_ENV", "UV_", "PYTEST_", "COPIER_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | variables
+def pytest_report_header(config: pytest.Config) -> str:
+    """Tell the seed: with it a run can be repeated."""
+    return f"seed: {config.getoption('--seed')}"
 
 
-def uv(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run uv in a project and return what came of it."""
-    environment = clean_environment(**variables)
-    return subprocess.run(
-        ["uv", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900
-    )
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """Return the contents of every file of a project, but for its git."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] not in {".git", ".venv"}
-    }
-
-
-def commit(project: Path, message: str = "feat: start") -> None:
-    """Make the project a repository, or commit its changes."""
-    git(project, "init", "--quiet", "--initial-branch=main")
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--allow-empty", "--message", message)
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """Return what random answers and edits are drawn with."""
+    return int(request.config.getoption("--seed"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,6 +52,30 @@ def _no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> I
         del os.environ["COPIER_SETTINGS_PATH"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _templates_are_compiled_once() -> Iterator[None]:
+    # Copier compiles every template anew for each rendering, which is half of its time.
+    compile_ = SandboxedEnvironment.compile
+    known: dict[tuple[Any, ...], Any] = {}
+
+    def compile_once(self: SandboxedEnvironment, source: str, name: str | None = None, *rest: Any) -> Any:
+        key = (source, name, self.undefined, self.trim_blocks, self.lstrip_blocks, self.keep_trailing_newline)
+        if key not in known:
+            known[key] = compile_(self, source, name, *rest)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SandboxedEnvironment, "compile", compile_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _conditions_are_recorded() -> Iterator[None]:
+    # From the first rendering on: each set of answers is rendered once, by whichever test comes first.
+    with conditions.recording():
+        yield
+
+
 @pytest.fixture(scope="session")
 def copier_template_paths() -> list[str]:
     """Override pytest-copier's: what the template consists of."""
@@ -75,8 +84,19 @@ def copier_template_paths() -> list[str]:
 
 @pytest.fixture(scope="session")
 def template(copier_template: Path) -> Path:
-    """Return a repository with the template as it stands here, committed and tagged 99.99.99."""
+    """Return a repository with the template as it stands here, tagged 99.99.99, and with every released version."""
+    tag_releases(Path(copier_template))
     return Path(copier_template)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a copy of the template, to plant mistakes in."""
+    folder = tmp_path / "template"
+    folder.mkdir()
+    for name in [*TEMPLATE_PATHS, "CHANGELOG.md"]:
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +105,8 @@ def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
     rendered: dict[str, Path] = {}
 
     def render_once(**answers: Any) -> Path:
+        if unknown := answers.keys() - questions():
+            raise LookupError(f"there is no question {', '.join(sorted(unknown))}")
         key = json.dumps(answers, sort_keys=True)
         if key not in rendered:
             rendered[key] = tmp_path_factory.mktemp("project") / "project"

@@ -55,13 +55,13 @@ def test_liveness_and_readiness_are_different_questions(render: Render) -> None:
 
 
 def test_ports_agree(render: Render) -> None:
-    project = render()
+    project = render(preset="minimal", deploy="kubernetes", observability=["prometheus"])
     ports = {port["name"]: port["containerPort"] for port in container(project)["ports"]}
     assert ports == {"http": default(project, "PORT"), "metrics": default(project, "METRICS_PORT")}
     assert ports == {"http": 8080, "metrics": 9090}
     assert manifest(project, "service")["spec"]["ports"][0]["targetPort"] == "http"
     assert f"EXPOSE {ports['http']}" in (project / "Dockerfile").read_text()
-    assert [port["name"] for port in container(render(observability=[]))["ports"]] == ["http"]
+    assert [port["name"] for port in container(render(preset="minimal", deploy="kubernetes"))["ports"]] == ["http"]
 
 
 def test_environment_keys_are_settings(render: Render) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import test_contracts
-from tests.conftest import uv
+from tests.shell import uv
 
 Project = Callable[..., Path]
 

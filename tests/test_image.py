@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests import engine as engines
-from tests.conftest import Render, commit, git, uv
+from tests.conftest import Render
+from tests.shell import commit, git, uv
 
 pytestmark = pytest.mark.slow
 SECRET = "5f0c1e9b7a3d4826b1f0e9d8c7a6b5f4"
@@ -63,7 +64,7 @@ def ask(container: engines.Container, path: str) -> dict[str, Any]:
     """Return what the service answers, once it does."""
     for _ in range(100):
         try:
-            with urllib.request.urlopen(container.url(8080) + path, timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(container.url(8080) + path, timeout=5) as answer:  # noqa: S310 - our own server
                 loaded: dict[str, Any] = json.load(answer)
                 return loaded
         except OSError:

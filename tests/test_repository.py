@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT, git
-from tests.test_update import is_shallow, releases
+from tests.releases import is_shallow, releases
+from tests.shell import ROOT, git
 
 KINDS = re.compile(r"(feat|fix|docs|test|chore|refactor|perf|build|ci|release|style)(\(.+\))?!?: ")
 

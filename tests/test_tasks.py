@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import clean_environment, uv
+from tests.shell import clean_environment, uv
 
 pytestmark = pytest.mark.slow
 Project = Callable[..., Path]
@@ -35,7 +35,7 @@ def test_serve_starts_with_nothing_set_in_development_and_ends_with_ctrl_c(proje
         assert ", try /docs" in line
         assert not line.startswith("{"), "development has a log for people"
         for path in ("/docs", "/readyz", "/items"):
-            with urllib.request.urlopen(url[0] + path, timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(url[0] + path, timeout=10) as answer:  # noqa: S310 - our own server
                 assert answer.status == 200
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()

@@ -1,112 +1,143 @@
 """Updates: an updated project equals a fresh one, and what the user wrote survives. Nothing asks for trust."""
 
+import random
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import copier
 import pytest
-import yaml
 
-from tests.conftest import ROOT, Render, commit, files, git
+from tests.coverage import SAMPLE, WALKS
+from tests.covering import as_answers, covering
+from tests.edits import EDITS, Edit
+from tests.releases import is_shallow, releases
+from tests.shell import ROOT, commit, differing, files
+from tests.updates import HERE, Cell, cells, losses, sample, start, stored, update
 
 Project = Callable[..., Path]
-RELEASE = "release: v"
+Render = Callable[..., Path]
+NEEDS_HISTORY = pytest.mark.skipif(is_shallow(), reason="a shallow clone has no history: git fetch --unshallow")
 
 
-def releases() -> dict[str, str]:
-    """Return the released versions and their commits, from the history of this repository."""
-    log = git(ROOT, "log", "--reverse", "--format=%H %s").splitlines()
-    found = (line.split(" ", 1) for line in log)
-    return {subject.removeprefix(RELEASE): sha for sha, subject in found if subject.startswith(RELEASE)}
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cell" in metafunc.fixturenames:
+        seed, whole = metafunc.config.getoption("--seed"), metafunc.config.getoption("--whole")
+        chosen = cells(seed, WALKS) if whole else sample(seed, SAMPLE)
+        first, *others = chosen
+        marked = [first, *(pytest.param(cell, marks=pytest.mark.slow) for cell in others)]
+        metafunc.parametrize("cell", marked, ids=[cell.id for cell in chosen])
 
 
-def is_shallow() -> bool:
-    return git(ROOT, "rev-parse", "--is-shallow-repository") == "true"
+def edit(project: Path) -> list[Edit]:
+    """Make every edit of the catalogue that is possible, and return those."""
+    possible = [each for each in EDITS if each.is_possible(project)]
+    for each in possible:
+        each.apply(project)
+    commit(project, "feat: ours")
+    return possible
 
 
-def update(project: Path, **answers: Any) -> None:
-    """Update a project without trust; nothing may be left in conflict."""
-    copier.run_update(str(project), answers, defaults=True, overwrite=True, quiet=True, unsafe=False)
-    assert not git(project, "diff", "--name-only", "--diff-filter=U")
-    assert not list(project.rglob("*.rej"))
-
-
-TOGGLES: list[dict[str, Any]] = [
-    {},
-    {"observability": []},
-    {"example": "none"},
-    {"deploy": "none"},
-    {"license": "BSD-3-Clause", "python": "3.12"},
-    {"description": "Something else", "author_name": "Somebody", "cpu_limit": "none"},
-]
-
-
-@pytest.mark.parametrize(
-    "answers", [*TOGGLES[:1], *(pytest.param(later, marks=pytest.mark.slow) for later in TOGGLES[1:])], ids=str
-)
-def test_updated_project_equals_a_fresh_one_there_and_back(
-    project: Project, render: Render, answers: dict[str, Any]
+def test_updated_project_equals_a_fresh_one_with_the_same_edits(
+    template: Path, render: Render, tmp_path: Path, cell: Cell
 ) -> None:
+    project, fresh = tmp_path / "project", tmp_path / "fresh"
+    start(template, project, cell.version, cell.before)
+    commit(project)
+    edits = edit(project) if cell.edited else []
+    before = files(project)
+    assert update(project, **cell.after) == []
+    assert cell.after.items() <= stored(project).items()
+    shutil.copytree(render(**stored(project)), fresh)
+    possible = [each for each in edits if each.is_possible(fresh)]
+    for each in possible:
+        each.apply(fresh)
+    impossible = [each for each in edits if each not in possible]
+    own = {name for each in impossible for name in each.files}
+    left, right = files(project), files(fresh)
+    assert differing(left, right) <= own
+    # What goes along with a choice that is switched off is edits in files of it, and goes loudly.
+    gone = {name for each in impossible for name in each.losses(project)}
+    assert not gone & right.keys()
+    said = losses(project)
+    assert {name for name in left | before if f"  {name}\n" in said} == gone
+
+
+@pytest.mark.slow
+def test_any_walk_over_answers_ends_where_a_fresh_rendering_does(
+    template: Path, render: Render, tmp_path: Path, seed: int
+) -> None:
+    draw = random.Random(seed)  # noqa: S311 - it is to be repeated
+    steps = [as_answers(row | {"package": "orders"}) for row in draw.sample(covering(3), 4)]
+    project = tmp_path / "project"
+    start(template, project, draw.choice([*releases(), HERE]), steps[0])
+    for step in steps[1:]:
+        commit(project, "chore: update")
+        assert update(project, **step) == []
+        assert files(project) == files(render(**stored(project)))
+
+
+@pytest.mark.slow
+def test_there_and_back_is_where_it_began(project: Project) -> None:
     folder = project()
     before = files(folder)
-    update(folder, **answers)
-    assert files(folder) == files(render(**answers))
+    there: dict[str, Any] = {"observability": [], "example": "none", "deploy": "none", "license": "BSD-3-Clause"}
+    back = {name: stored(folder)[name] for name in there}
+    update(folder, **there)
+    assert files(folder).keys() < before.keys()
     commit(folder, "chore: update")
-    back = {name: value for name, value in copier_answers(render()).items() if name in answers}
     update(folder, **back)
     assert files(folder) == before
 
 
-def copier_answers(folder: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((folder / ".copier-answers.yml").read_text())
-    return loaded
-
-
-def test_what_the_user_wrote_survives(project: Project) -> None:
+def test_own_edit_of_a_line_that_changes_is_a_readable_conflict(project: Project) -> None:
     folder = project()
-    own = "# What the service adds.\n"
-    edits = {
-        "pyproject.toml": (f"    {own}]\n\n[project.urls]", f'    {own}    "httpx-sse>=0.4",\n]\n\n[project.urls]'),
-        "src/my_service/settings.py": (f"    {own}", f'    {own}    colour: str = "blue"\n'),
-        "src/my_service/app.py": (f"    {own}    app.include", f"    {own}    app.state.mine = 1\n    app.include"),
-        "dodo.py": (own, f"{own}\n\ndef task_mine() -> Task:\n    return {{}}\n"),
-        "README.md": ("## Licence", "## Ours\n\nText.\n\n## Licence"),
-    }
-    for name, (old, new) in edits.items():
-        text = (folder / name).read_text()
-        assert old in text, name
-        (folder / name).write_text(text.replace(old, new))
-    (folder / "src/my_service/api/orders.py").write_text('"""Ours."""\n')
-    (folder / "src/my_service/api/items.py").unlink()
-    commit(folder, "feat: ours")
-    update(folder, observability=[], license="Apache-2.0", python="3.12")
-    for name, (_, new) in edits.items():
-        assert new in (folder / name).read_text(), name
-    assert (folder / "src/my_service/api/orders.py").is_file()
-    assert not (folder / "src/my_service/api/items.py").exists()
-    assert not (folder / "src/my_service/integrations/prometheus.py").exists()
+    page = folder / "README.md"
+    page.write_text(page.read_text().replace("A production service\n", "Ours, and the best\n"))
+    commit(folder, "docs: describe it")
+    assert update(folder, description="Takes orders") == ["README.md"]
+    conflict = "<<<<<<< before updating\nOurs, and the best\n=======\nTakes orders\n>>>>>>> after updating\n"
+    assert conflict in page.read_text()
+    assert losses(folder) == "The update left conflicts, resolve them as after a merge:\n  README.md\n"
 
 
-@pytest.mark.skipif(is_shallow(), reason="a shallow clone has no history: released versions cannot be tested")
-def test_every_released_version_updates_to_this_one(template: Path, tmp_path: Path, render: Render) -> None:
+def test_own_file_where_the_template_adds_one_is_a_conflict(project: Project) -> None:
+    folder = project(observability=[])
+    module = folder / "src" / "my_service" / "integrations" / "prometheus.py"
+    module.write_text('"""Ours."""\n')
+    commit(folder, "feat: metrics of our own")
+    assert module.relative_to(folder).as_posix() in update(folder, observability=["prometheus"])
+    assert '"""Ours."""\n' in module.read_text()
+
+
+def test_package_is_not_renamed_by_an_update(project: Project) -> None:
+    folder = project()
+    before = files(folder)
+    with pytest.raises(ValueError, match="The package is my_service, and an update cannot rename it"):
+        update(folder, package="orders")
+    assert files(folder) == before
+    assert update(folder, package="my_service") == []
+
+
+def test_package_renamed_by_hand_as_the_page_says_updates(project: Project, render: Render) -> None:
+    folder = project()
+    edits = edit(folder)
+    page = (ROOT / "docs" / "update.md").read_text().partition("\n## Rename the package\n")[2].partition("\n## ")[0]
+    commands = [line.strip() for line in page.splitlines() if line.startswith("    ")]
+    assert len(commands) == 3
+    subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(commands)], cwd=folder, check=True, capture_output=True)
+    assert update(folder, license="Apache-2.0") == []
+    assert not [each.name for each in edits if each.losses(folder)]
+    assert losses(folder) == ""
+    assert files(folder).keys() >= files(render(package="orders", example="none")).keys()
+
+
+@NEEDS_HISTORY
+def test_every_version_is_in_the_matrix() -> None:
     found = releases()
-    if not found:
-        pytest.skip("nothing is released yet: no commit says `release: vX.Y.Z`")
-    source = tmp_path / "template"
-    git(ROOT, "clone", "--quiet", "--no-hardlinks", str(template), str(source))
-    git(source, "fetch", "--quiet", str(ROOT), "HEAD")
-    for version, sha in found.items():
-        git(source, "tag", "--force", f"v{version}", sha)
-        folder = tmp_path / version
-        copier.run_copy(str(source), folder, {}, defaults=True, quiet=True, unsafe=False, vcs_ref=f"v{version}")
-        commit(folder)
-        update(folder)
-        ours = {name: text for name, text in files(folder).items() if name != ".copier-answers.yml"}
-        fresh = {name: text for name, text in files(render()).items() if name != ".copier-answers.yml"}
-        assert ours == fresh
+    assert "0.1.0" in found
+    assert {cell.version for cell in sample(1, SAMPLE)} == {*found, HERE}
 
 
 @pytest.mark.parametrize("mistake", ["dirty", "no git"])

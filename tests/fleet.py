@@ -1,0 +1,157 @@
+"""A fleet of services that a bot keeps current: `doit fleet` says how many updates need nobody.
+
+Each service has answers, edits and a version drawn at random. It is updated with the very command that a hosted
+Renovate runs (https://docs.renovatebot.com/modules/manager/copier/), which may run no code of ours, and then has to
+pass its own gate. An edit that is lost without a word is the one thing that must never happen.
+"""
+
+import argparse
+import collections
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.covering import Answers, as_answers, covering
+from tests.edits import EDITS
+from tests.releases import releases, tag_releases
+from tests.shell import ROOT, clean_environment, commit, files, git, uv
+from tests.updates import HERE, start
+
+NEWEST = "99.99.99"
+RECORD = Path(__file__).with_suffix(".json")
+MERGED = "merged"
+RELOCKED = "relocked"  # merged, once somebody ran `uv lock`
+CONFLICT = "conflict"
+FAILED = "failed"
+LOST = "lost"
+
+
+class Outcome(NamedTuple):
+    """What came of an update, and what was said about it."""
+
+    service: str
+    state: str
+    said: str = ""
+
+
+def renovate(project: Path) -> str:
+    """Update a project as a hosted Renovate does, commit what it would push, and return why it could not."""
+    copier = Path(sys.executable).with_name("copier")
+    options = ["--skip-answered", "--defaults", "--answers-file", ".copier-answers.yml", "--vcs-ref", NEWEST]
+    environment = clean_environment(COPIER_SETTINGS_PATH="/dev/null")
+    command = [str(copier), "update", *options]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    commit(project, f"chore(deps): update the template to {NEWEST}")
+    return done.stderr if done.returncode else ""
+
+
+@cache
+def pythons() -> list[str]:
+    """Return the Pythons of this machine that a service can be asked to run on."""
+    versions = ("3.11", "3.12", "3.13", "3.14")
+    return [
+        each
+        for each in versions
+        if not subprocess.run(["uv", "python", "find", each], capture_output=True, check=False).returncode
+    ]
+
+
+def draw(seed: int, number: int) -> tuple[str, Answers, list[int]]:
+    """Return the version, the answers and the edits of a service: always the same for the same seed and number."""
+    chance = random.Random(f"{seed}/{number}")  # noqa: S311 - it is to be repeated
+    version = chance.choice([*releases()] or [HERE])
+    row = chance.choice(covering(3)) | {"package": f"service_{number}", "python": chance.choice(pythons())}
+    return version, as_answers(row), sorted(chance.sample(range(len(EDITS)), chance.randint(1, 8)))
+
+
+def serve(template: Path, seed: int, number: int) -> Outcome:
+    """Make a service, have it edited and updated, and run its gate."""
+    version, answers, chosen = draw(seed, number)
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "project"
+        start(template, project, version, answers)
+        commit(project)
+        edits = [EDITS[each] for each in chosen if EDITS[each].is_possible(project)]
+        for each in edits:
+            each.apply(project)
+        uv(project, "lock", "--quiet")
+        commit(project, "feat: ours")
+        service = f"{number}: {version}, {', '.join(each.name for each in edits)}"
+        if said := renovate(project):
+            return Outcome(service, FAILED, said)
+        lost = [name for each in edits for name in each.losses(project)]
+        return Outcome(service, *judge(project, lost))
+
+
+def judge(project: Path, lost: list[str]) -> tuple[str, str]:
+    """Return how the update went, by the service's own gate, and what there is to say of it."""
+    conflicts = [name for name, text in files(project).items() if b"\n<<<<<<< before updating\n" in text]
+    stale = uv(project, "lock", "--check", "--quiet").returncode != 0
+    if stale:
+        uv(project, "lock", "--quiet")
+    done = uv(project, "run", "--locked", "--quiet", "doit", "check")
+    return state(done.returncode == 0, stale, conflicts, lost), f"{conflicts or lost or ''}{tail(done)}"
+
+
+def state(passed: bool, stale: bool, conflicts: list[str], lost: list[str]) -> str:
+    """Return the name of what happened; a gate that passes over conflicts or losses lets them go without a word."""
+    if passed and (conflicts or lost):
+        return LOST
+    if passed:
+        return RELOCKED if stale else MERGED
+    return CONFLICT if conflicts else FAILED
+
+
+def tail(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the end of what a command said that failed."""
+    return "" if done.returncode == 0 else (done.stdout + done.stderr)[-1500:]
+
+
+def make_template(folder: Path) -> Path:
+    """Return a repository with the template as it stands here and with every released version."""
+    tracked = git(ROOT, "ls-files", "copier.yml", "questions", "extensions", "template").splitlines()
+    for name in tracked:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    commit(folder, "feat: the template as it stands")
+    git(folder, "tag", NEWEST)
+    tag_releases(folder)
+    return folder
+
+
+def sail(size: int, seed: int, workers: int) -> list[Outcome]:
+    """Return what became of `size` services."""
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(workers) as pool:
+        outcomes = []
+        for outcome in pool.map(partial(serve, make_template(Path(folder)), seed), range(1, size + 1)):
+            print(f"{outcome.state:9}{outcome.service}", flush=True)
+            if outcome.said:
+                print(outcome.said)
+            outcomes.append(outcome)
+        return outcomes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--services", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    wanted = parser.parse_args()
+    outcomes = sail(wanted.services, wanted.seed, wanted.workers)
+    counts = collections.Counter(outcome.state for outcome in outcomes)
+    record = {"services": wanted.services, "seed": wanted.seed, "from": [*releases()], **counts}
+    RECORD.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    print(json.dumps(record))
+    if counts[LOST] or counts[MERGED] < 0.95 * wanted.services:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
