@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,24 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jinja2 import meta
 from jinja2.exceptions import TemplateError
 
-from extensions.rows import choices, questions
+from extensions.rows import KINDS, choices, questions, rows
 from tests import reserved
-from tests.conftest import Render, clean_environment
+from tests.answers import REFUSED
+from tests.conftest import Render
+from tests.covering import TRIED
+from tests.guards import JINJA
+from tests.shell import ROOT, clean_environment, differing, files
+from tests.sources import sources
+from tests.updates import toggles
 
 FOR_GOOD = """project_name package description repository author_name author_email license python preset example
 database cache queue secrets errors observability deploy publish updates
-cpu_request cpu_limit memory_request memory_limit""".split()  # noqa: SIM905
-ASKED = """project_name package description repository author_name author_email license python preset example
-observability deploy""".split()  # noqa: SIM905
+cpu_request cpu_limit memory_request memory_limit""".split()  # noqa: SIM905 - a list of strings would be four times as long
+ASKED = {"project_name", "package", "description", "repository", "author_name", "author_email", "license", "python"}
+ASKED |= {"preset", "example", "deploy", *(row["kind"] for row in rows())}
 
 
 def refusal(template: Path, folder: Path, **answers: Any) -> str:
@@ -59,55 +67,56 @@ def test_what_is_shown_is_text_and_ends_in_a_question_mark_or_a_parenthesis() ->
             assert re.search(r"\?|\)$", question["help"]), name
 
 
+def choices_that_matter() -> list[Any]:
+    """Return every choice of every question that has more than one, the preset apart: it only sets defaults."""
+    found = {name: choices(name, question) for name, question in questions().items()}
+    offered = {name: names for name, names in found.items() if name != "preset" and len(names) > 1}
+    several = {name: names for name, names in found.items() if questions()[name].get("multiselect")}
+    return [(name, choice) for name, names in (offered | several).items() for choice in names]
+
+
+@pytest.mark.parametrize(("name", "choice"), choices_that_matter(), ids=str)
+def test_every_choice_changes_some_file(render: Render, name: str, choice: str) -> None:
+    several = questions()[name].get("multiselect")
+    renderings = [files(render(preset="full", **{name: [choice] if several else choice}))]
+    others: list[Any] = [[]] if several else [other for other in choices(name, questions()[name]) if other != choice]
+    for other in others:
+        renderings.append(files(render(preset="full", **{name: other})))
+        changed = differing(renderings[0], renderings[-1]) - {".copier-answers.yml"}
+        assert changed, f"{name} {choice} is the same as {other}"
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_every_free_answer_changes_some_file(render: Render, name: str) -> None:
+    rows = [row for row in toggles() if name in row][: len(TRIED[name])]
+    renderings = [files(render(**row)) for row in rows]
+    for left, right in pairwise(renderings):
+        assert differing(left, right) - {".copier-answers.yml"}
+
+
+def test_template_reads_no_preset() -> None:
+    # It sets defaults, and does nothing else: what it once stood for may change.
+    for place, source in sources(ROOT):
+        if place.startswith("template/"):
+            assert "preset" not in meta.find_undeclared_variables(JINJA.parse(source)), place
+
+
+def test_answers_that_tests_give_are_answers_to_questions(render: Render) -> None:
+    with pytest.raises(LookupError, match="there is no question licence"):
+        render(licence="MIT")
+
+
 def test_presets_only_set_defaults(render: Render) -> None:
     minimal = yaml.safe_load((render(preset="minimal") / ".copier-answers.yml").read_text())
     assert (minimal["deploy"], minimal["example"], minimal["observability"]) == ("none", "none", [])
-    changed = {"preset": "minimal", "deploy": "kubernetes", "example": "items", "observability": ["prometheus"]}
-    left = yaml.safe_load((render(**changed) / ".copier-answers.yml").read_text())
     right = yaml.safe_load((render() / ".copier-answers.yml").read_text())
+    changed = {name: right[name] for name in ("deploy", "example", *KINDS)}
+    left = yaml.safe_load((render(preset="minimal", **changed) / ".copier-answers.yml").read_text())
     assert left | {"preset": "api"} == right
 
 
-@pytest.mark.parametrize(
-    ("answer", "sentence"),
-    [
-        ({"package": "class"}, "take one of your own"),
-        ({"package": "json"}, "take one of your own"),
-        ({"package": "fastapi"}, "take one of your own"),
-        ({"package": "prometheus_client"}, "take one of your own"),
-        ({"package": "tests"}, "take one of your own"),
-        ({"package": "Orders"}, "lower-case letters"),
-        ({"package": "a__b"}, "lower-case letters"),
-        ({"package": "orders_"}, "lower-case letters"),
-        ({"package": "1orders"}, "starts with a letter"),
-        ({"package": "x" * 41}, "at most 40"),
-        ({"package": "orders; rm -rf /"}, "lower-case letters"),
-        ({"project_name": "1st"}, "starts with a letter"),
-        ({"project_name": 'a"b'}, "A name starts"),
-        ({"project_name": "x" * 51}, "at most 50"),
-        ({"description": "two\nlines"}, "one line"),
-        ({"description": ""}, "1 to 200"),
-        ({"description": "x" * 10_000}, "1 to 200"),
-        ({"description": " spaces "}, "no space at its ends"),
-        ({"repository": "orders"}, "owner/name"),
-        ({"repository": "a/b/c"}, "owner/name"),
-        ({"repository": "a/-b"}, "owner/name"),
-        ({"repository": "a/b c"}, "owner/name"),
-        ({"author_name": 'a"b'}, "without quotes"),
-        ({"author_name": "a\\b"}, "without quotes"),
-        ({"author_email": "nobody"}, "name@example.com"),
-        ({"author_email": 'a"@example.com'}, "name@example.com"),
-        ({"cpu_request": "lots"}, "like 250m"),
-        ({"memory_limit": "1T"}, "like 512Mi"),
-        ({"memory_request": "1Gi"}, "at least what is asked for, 1Gi"),
-        ({"cpu_request": "1"}, "at least what is asked for, 1"),
-        ({"license": "GPL"}, "Invalid choice"),
-        ({"python": "3.10"}, "Invalid choice"),
-        ({"database": "postgresql"}, "Invalid choice"),
-        ({"publish": ["pypi"]}, "Nothing can be published yet"),
-    ],
-)
-def test_refusal_is_one_sentence(template: Path, tmp_path: Path, answer: dict[str, str], sentence: str) -> None:
+@pytest.mark.parametrize(("answer", "sentence"), REFUSED)
+def test_refusal_is_one_sentence(template: Path, tmp_path: Path, answer: dict[str, Any], sentence: str) -> None:
     said = refusal(template, tmp_path, **answer)
     assert sentence in said
     assert said.count("\n") == 0

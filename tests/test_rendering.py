@@ -1,7 +1,7 @@
 """Every rendering is what a careful colleague would have committed, and says nothing of its making."""
 
-import json
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -12,15 +12,17 @@ import pytest
 import yaml
 
 from tests.answers import HOSTILE, LONG, RENDERED
-from tests.conftest import ROOT, Render, clean_environment, files, git
+from tests.conftest import Render
+from tests.covering import as_answers, covering
+from tests.shell import ROOT, clean_environment, differing, files
 
 KUBERNETES = ("1.31", "1.37")
 
 
-@pytest.fixture(scope="module")
-def renderings(render: Render) -> list[Path]:
-    """Return all that is rendered here."""
-    return [render(**answers) for answers in RENDERED]
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)], ids=["pairs", "triples"])
+def renderings(request: pytest.FixtureRequest, render: Render) -> list[Path]:
+    """Return all that is rendered here: every combination of the answers to any two or three questions is in it."""
+    return [render(**each) for each in [*RENDERED, *map(as_answers, covering(request.param))]]
 
 
 def documents(renderings: list[Path], pattern: str) -> list[Path]:
@@ -30,14 +32,28 @@ def documents(renderings: list[Path], pattern: str) -> list[Path]:
     return list(found.values())
 
 
+def sources(renderings: list[Path]) -> list[Path]:
+    """Return the Python files of all renderings, once those that are the same and are read by the same rules."""
+    found = {}
+    for folder in renderings:
+        rules = (folder / "pyproject.toml").read_text().partition("\n[tool.ruff]")[2].partition("\n[tool.mypy]")[0]
+        python = re.search(r"requires-python = .*", (folder / "pyproject.toml").read_text())
+        assert python
+        for path in folder.rglob("*.py"):
+            found[path.relative_to(folder), path.read_bytes(), rules, python[0]] = path
+    return list(found.values())
+
+
 def run(*command: str | Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment())
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_code_is_formatted_and_lint_clean(renderings: list[Path]) -> None:
-    run("ruff", "format", "--no-cache", "--check", "--quiet", *renderings)
-    run("ruff", "check", "--no-cache", "--quiet", "--output-format=concise", *renderings)
+    found = sources(renderings)
+    assert len(found) < len(renderings) * 20, "nothing is checked twice"
+    run("ruff", "format", "--no-cache", "--check", "--quiet", *found)
+    run("ruff", "check", "--no-cache", "--quiet", "--output-format=concise", *found)
 
 
 def test_every_file_parses(renderings: list[Path]) -> None:
@@ -74,20 +90,7 @@ def test_file_names_are_legal_everywhere(renderings: list[Path]) -> None:
 
 def test_same_answers_give_the_same_bytes(render: Render) -> None:
     left, right = files(render(license="MIT")), files(render())
-    assert left.keys() == right.keys()
-    assert {name for name in left if left[name] != right[name]} == set()
-
-
-def test_ignored_files_are_never_rendered(render: Render, tmp_path: Path) -> None:
-    for answers in ({}, {"preset": "minimal"}):
-        git(tmp_path, "init", "--quiet")
-        (tmp_path / ".gitignore").write_bytes((render(**answers) / ".gitignore").read_bytes())
-        names = "\n".join(files(render(**answers)))
-        done = subprocess.run(
-            ["git", "check-ignore", "--stdin"], cwd=tmp_path, input=names, capture_output=True, text=True, check=False
-        )
-        assert done.stdout == ""
-        assert not {"uv.lock", ".env"} & set(names.splitlines())
+    assert differing(left, right) == set()
 
 
 def test_env_file_is_ignored_by_git_and_left_out_of_the_image(render: Render) -> None:
@@ -140,19 +143,42 @@ def test_workflows_are_without_findings(renderings: list[Path]) -> None:
     run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
+def test_scripts_of_workflows_are_without_findings(renderings: list[Path], tmp_path: Path) -> None:
+    workflows = [path for path in documents(renderings, "*.yml") if ".github" in path.parts]
+    jobs = [job for path in workflows for job in yaml.safe_load(path.read_text())["jobs"].values()]
+    scripts = {step["run"] for job in jobs for step in job["steps"] if "run" in step}
+    assert scripts
+    for number, script in enumerate(sorted(scripts)):
+        (tmp_path / f"{number}.sh").write_text(f"#!/usr/bin/env bash\nset -eo pipefail\n{script}")
+    run("shellcheck", *tmp_path.iterdir())
+
+
 def test_dockerfiles_are_without_findings(renderings: list[Path]) -> None:
     run("hadolint", *documents(renderings, "Dockerfile"))
 
 
 def test_manifests_are_valid(renderings: list[Path]) -> None:
-    seen = 0
-    for path in documents(renderings, "*.yaml"):
-        manifest = yaml.safe_load(path.read_text())
-        if "kubernetes" in path.parts and manifest["kind"] != "Kustomization":
-            for version in KUBERNETES:
-                kubernetes_validate.validate(manifest, version, strict=True)
-            seen += 1
-    assert seen >= 3
+    manifests = [yaml.safe_load(path.read_text()) for path in documents(renderings, "*.yaml") if "base" in path.parts]
+    applied = [manifest for manifest in manifests if manifest["kind"] != "Kustomization"]
+    assert len(applied) >= 3
+    for manifest in applied:
+        for version in KUBERNETES:
+            kubernetes_validate.validate(manifest, version, strict=True)
+    selectors = {
+        str(each["spec"]["selector"])
+        for each in applied
+        if each["metadata"]["name"] == "orders" and "selector" in each.get("spec", {})
+    }
+    assert len(selectors) == 2, "of the Deployment and of the Service: they are the same in every rendering"
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which holds kustomize, is not installed")
+def test_kustomizations_build(renderings: list[Path]) -> None:
+    folders = [folder / "kubernetes" for folder in renderings if (folder / "kubernetes").is_dir()]
+    distinct = {str(sorted(files(folder).items())): folder for folder in folders}
+    assert len(distinct) > 5
+    for folder in distinct.values():
+        run("kubectl", "kustomize", folder)
 
 
 def pairs(answers: dict[str, Any], other: dict[str, Any], render: Render) -> tuple[dict[str, bytes], dict[str, bytes]]:
@@ -176,9 +202,9 @@ def test_answer_changes_its_own_files_only(
 ) -> None:
     left, right = pairs(answers, other, render)
     documents_ = {name for name in left if name.startswith("docs/")}
-    differing = {name for name in left | right if left.get(name) != right.get(name)}
-    assert changed <= differing
-    assert differing - changed - documents_ == {".copier-answers.yml"}
+    different = differing(left, right)
+    assert changed <= different
+    assert different - changed - documents_ == {".copier-answers.yml"}
 
 
 def test_long_names_change_no_layout(render: Render) -> None:
@@ -188,12 +214,3 @@ def test_long_names_change_no_layout(render: Render) -> None:
         if name.endswith(".py"):
             other = long[name.replace("src/a/", f"src/{LONG}/")]
             assert contents.count(b"\n") == other.count(b"\n"), name
-
-
-def test_prompts_and_messages_need_no_trust() -> None:
-    settings = (ROOT / "copier.yml").read_text()
-    assert not re.search(r"^_(tasks|migrations|jinja_extensions|external_data):", settings, re.MULTILINE)
-    assert json.dumps("_skip_if_exists") not in settings
-    excluded = re.search(r"^_exclude: (.*)$", settings, re.MULTILINE)
-    assert excluded
-    assert "{" not in excluded[1]
