@@ -8,12 +8,18 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from extensions.rows import KINDS, rows
 from tests import reserved
-from tests.conftest import clean_environment, commit, files, git, uv
+from tests.conftest import Render
+from tests.covering import TRIED, as_answers, covering
+from tests.shell import clean_environment, commit, files, git, uv
+from tests.updates import update
 
 pytestmark = pytest.mark.slow
 Project = Callable[..., Path]
@@ -30,14 +36,26 @@ def passed(done: subprocess.CompletedProcess[str]) -> int:
     return counts[-1]
 
 
+def alternatives() -> list[dict[str, Any]]:
+    """Return the fewest answers that have, one by one of each kind, the integrations the full service does without."""
+    left = [(row["kind"], row["name"]) for row in rows() if "full" not in row["presets"]]
+    turns = zip_longest(*([(kind, name) for other, name in left if other == kind] for kind in KINDS))
+    chosen = [dict(filter(None, turn)) for turn in turns]
+    return [
+        {"preset": "full"} | {kind: [name] if kind == "observability" else name for kind, name in answers.items()}
+        for answers in chosen
+    ]
+
+
 @pytest.mark.parametrize(
     ("answers", "least"),
     [
         ({"preset": "minimal", "package": "a"}, 130),
         ({}, 160),
         ({"preset": "full", "package": "orders", "license": "Apache-2.0"}, 160),
+        *((answers, 160) for answers in alternatives()),
     ],
-    ids=["minimal", "default", "full"],
+    ids=str,
 )
 def test_project_passes_its_own_gates(project: Project, answers: dict[str, str], least: int) -> None:
     folder = project(**answers)
@@ -48,12 +66,38 @@ def test_project_passes_its_own_gates(project: Project, answers: dict[str, str],
     checked = uv(folder, "run", "--locked", "doit", "check", UV_OFFLINE="1")
     assert passed(checked) >= least
     tasks = [line.removeprefix(".  ") for line in checked.stdout.splitlines() if line.startswith(".  ")]
-    assert sorted(tasks) == ["check", "lint", "security", "test", "types"]
+    assert sorted(tasks) == ["check", "lint", "losses", "security", "test", "types"]
     assert git(folder, "status", "--porcelain") == ""
     names = reserved.required_names(folder / "uv.lock")
     assert {name for name in names if reserved.PACKAGE.fullmatch(name)} <= reserved.listed() | {"colorama"}
     version = uv(folder, "run", "python", "-m", answers.get("package", "my_service"), "--version")
     assert version.stdout.strip() == "1.2.3"
+
+
+def test_every_pair_of_answers_is_strictly_typed(project: Project, render: Render, tmp_path: Path) -> None:
+    folder = project(preset="full")
+    assert uv(folder, "sync", "--quiet").returncode == 0
+    texts = {name: values[0] for name, values in TRIED.items()} | {"python": "3.11"}
+    typed = set()
+    for row in covering(2):
+        rendered = render(**as_answers(row | texts))
+        sources = tuple((path.relative_to(rendered), path.read_bytes()) for path in sorted(rendered.rglob("*.py")))
+        if sources not in typed:
+            typed.add(sources)
+            command = [str(folder / ".venv" / "bin" / "mypy"), "--cache-dir", str(tmp_path)]
+            done = subprocess.run(command, cwd=rendered, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout
+    assert len(typed) > 1
+
+
+def test_dependency_added_with_uv_survives_an_update(project: Project) -> None:
+    folder = project()
+    assert uv(folder, "add", "--quiet", "--no-sync", "httpx-sse").returncode == 0
+    commit(folder, "feat: events")
+    assert update(folder, observability=[]) == []
+    brought, own = (folder / "pyproject.toml").read_text().split("# What the service adds.\n")[:2]
+    assert "prometheus-client" not in brought
+    assert own.lstrip().startswith('"httpx-sse>=')
 
 
 def test_project_passes_on_its_oldest_requirements(project: Project) -> None:
