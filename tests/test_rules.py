@@ -1,0 +1,58 @@
+"""Rules of the template that keep it readable and its updates clean; others are tested where their subject is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Render
+from tests.shell import ROOT
+
+TEMPLATE = ROOT / "template"
+FILES = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
+# Jinja's marks, but for the expressions of workflows and of Go, which docker takes.
+JINJA = re.compile(r"\{%|\{#|(?<![$'])\{\{")
+ZONE = "# What the service adds.\n"
+
+
+def test_conditions_in_names_are_at_the_leaf() -> None:
+    folders = {part for path in FILES for part in path.relative_to(TEMPLATE).parent.parts if "{%" in part}
+    # This one holds nothing else; where the user has files in it, an update leaves them.
+    assert folders == {"{% if deploy == 'kubernetes' %}kubernetes{% endif %}"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: re.sub(r"\{%.*?%\}", "", path.name))
+def test_suffix_says_whether_there_is_something_to_render(path: Path) -> None:
+    assert bool(JINJA.search(path.read_text(encoding="utf-8"))) == (path.suffix == ".jinja")
+
+
+def test_workflows_tasks_and_dockerfile_have_no_conditions() -> None:
+    found = [path for path in FILES if ".github" in path.parts or path.name in {"dodo.py", "Dockerfile.jinja"}]
+    assert len(found) >= 3
+    assert not [path for path in found if "{%" in path.read_text()]
+
+
+@pytest.mark.parametrize(
+    ("name", "zones"),
+    [
+        ("pyproject.toml", 2),
+        ("dodo.py", 1),
+        ("src/my_service/app.py", 3),
+        ("src/my_service/settings.py", 1),
+        ("kubernetes/kustomization.yaml", 1),
+    ],
+)
+def test_lines_of_the_user_have_a_place_of_their_own(render: Render, name: str, zones: int) -> None:
+    assert (render() / name).read_text().count(ZONE) == zones
+
+
+def test_dependencies_are_not_sorted_so_that_uv_appends(render: Render) -> None:
+    listed = (render() / "pyproject.toml").read_text().partition("\ndependencies = [")[2].partition("]")[0]
+    names = re.findall(r'^    "([a-z0-9-]+)', listed, re.MULTILINE)
+    assert names != sorted(names)
+    assert listed.endswith(ZONE)
+
+
+def test_tests_give_no_trust() -> None:
+    given = re.compile(r"unsafe=" + "True|--" + "trust|--" + "UNSAFE")
+    assert not [path.name for path in (ROOT / "tests").glob("*.py") if given.search(path.read_text())]
