@@ -172,6 +172,13 @@ def test_kustomize_builds_from_the_root(render: Render, answers: dict[str, str])
     assert re.fullmatch(r"[a-z-]+-[a-z0-9]{10}", hashed)
 
 
+def test_job_that_looks_for_losses_has_the_whole_history(render: Render) -> None:
+    jobs = yaml.safe_load((render() / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
+    (check,) = (job for job in jobs if any("doit check" in step.get("run", "") for step in job.get("steps", [])))
+    (checkout,) = (step for step in check["steps"] if step.get("uses", "").startswith("actions/checkout@"))
+    assert checkout["with"]["fetch-depth"] == 0
+
+
 def test_images_are_pinned_by_digest(render: Render) -> None:
     bases = re.findall(r"^FROM (\S+:\S+)", (render() / "Dockerfile").read_text(), re.MULTILINE)
     assert len(bases) == 2

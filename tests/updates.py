@@ -12,6 +12,7 @@ from typing import NamedTuple
 import copier
 import yaml
 
+from extensions.rows import questions
 from tests.covering import CONSTRAINTS, Answers, allowed, as_answers, covering, factors
 from tests.releases import releases
 from tests.shell import git
@@ -85,6 +86,7 @@ def start(template: Path, folder: Path, version: str, wanted: Answers) -> None:
 
 def update(project: Path, **answers: object) -> list[str]:
     """Update a project to the version here, without trust, and return the files with conflicts."""
+    assert answers.keys() <= questions().keys(), f"not all of these are questions: {', '.join(answers)}"
     copier.run_update(str(project), answers, defaults=True, overwrite=True, quiet=True, unsafe=False)
     assert not list(project.rglob("*.rej"))
     return git(project, "diff", "--name-only", "--diff-filter=U").splitlines()
