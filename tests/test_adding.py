@@ -81,6 +81,7 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_three_new_files_are_found_and_pass_our_tests(clone: Path) -> None:
     assert [language for language, _ in FENCED] == ["yaml", "python", "python"]
     assert changes(clone) == (set(PATHS), set())

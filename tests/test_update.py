@@ -102,6 +102,7 @@ def test_own_edit_of_a_line_that_changes_is_a_readable_conflict(project: Project
     assert losses(folder) == "The update left conflicts, resolve them as after a merge:\n  README.md\n"
 
 
+@pytest.mark.slow
 def test_own_file_where_the_template_adds_one_is_a_conflict(project: Project) -> None:
     folder = project(observability=[])
     module = folder / "src" / "my_service" / "integrations" / "prometheus.py"
@@ -111,6 +112,7 @@ def test_own_file_where_the_template_adds_one_is_a_conflict(project: Project) ->
     assert '"""Ours."""\n' in module.read_text()
 
 
+@pytest.mark.slow
 def test_package_is_not_renamed_by_an_update(project: Project) -> None:
     folder = project()
     before = files(folder)
