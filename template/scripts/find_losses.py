@@ -6,6 +6,7 @@ such a change that is not committed yet. Your lines are those that no update wro
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -14,17 +15,21 @@ from pathlib import Path
 ANSWERS = ".copier-answers.yml"
 # Nobody writes a lock by hand.
 GENERATED = {ANSWERS, "uv.lock"}
+# What people set to change what they see.
+SETTINGS = ("core.quotePath=false", "color.ui=false", "log.showSignature=false")
 MARKERS = "^(<<<<<<< before updating|>>>>>>> after updating)$"
 # What `git blame --line-porcelain` says above each line: the commit that wrote it.
 HEADER = re.compile(r"([0-9a-f]{40,64}) \d+ \d+")
 SHOWN = 3
 
 
-def git(*arguments: str) -> str:
-    """Return what git prints, or nothing where it fails."""
-    command = ["git", "-c", "core.quotePath=false", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    return done.stdout if done.returncode == 0 else ""
+def git(*arguments: str, may_fail: bool = False) -> str:
+    """Return what git prints; nothing where it fails and may."""
+    command = ["git", *(part for setting in SETTINGS for part in ("-c", setting)), *arguments]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    if done.returncode and not may_fail:
+        sys.exit(f"git {arguments[0]} failed: {done.stderr.strip()}")
+    return "" if done.returncode else done.stdout
 
 
 def words(text: str) -> Counter[str]:
@@ -47,7 +52,8 @@ def yours(before: str, path: str, updates: set[str]) -> Counter[str]:
 def changed(before: str, after: str | None, kinds: str) -> list[str]:
     """Return the files that the update added, modified or deleted, by git's letters for it."""
     commits = [before] if after is None else [before, after]
-    listed = git("diff", "-z", "--name-only", "--relative", "--no-renames", f"--diff-filter={kinds}", *commits)
+    options = ["-z", "--name-only", "--relative", "--no-renames", "--ignore-submodules=all", f"--diff-filter={kinds}"]
+    listed = git("diff", *options, *commits)
     return [path for path in listed.split("\0") if path and path not in GENERATED]
 
 
@@ -58,7 +64,8 @@ def now(path: str) -> Counter[str]:
 
 def losses(before: str, after: str | None) -> dict[str, list[str]]:
     """Return your lines, by file, which the update took away and nobody brought back."""
-    updates = set(git("log", "--full-history", "--format=%H", "--", ANSWERS).split())
+    # Wherever it was: the project may have moved within its repository.
+    updates = set(git("log", "--full-history", "--format=%H", "--", f":(top,glob)**/{ANSWERS}").split())
     moved = Counter[str]()
     for path in changed(before, after, "A"):
         moved += now(path)
@@ -66,7 +73,7 @@ def losses(before: str, after: str | None) -> dict[str, list[str]]:
     for path in changed(before, after, "MDTU"):
         left = now(path)
         if after is not None:
-            left |= words(git("show", f"{after}:./{path}"))
+            left |= words(git("show", f"{after}:./{path}", may_fail=True))
         if not Path(path).is_file():
             left += moved
         gone = words(git("show", f"{before}:./{path}")) - left
@@ -89,19 +96,25 @@ def report(found: dict[str, list[str]]) -> str:
     return "\n".join(lines)
 
 
+def has_history() -> bool:
+    """Tell whether this is a project from the template, in a repository with a commit."""
+    is_project = Path(ANSWERS).is_file() and shutil.which("git") is not None
+    return is_project and git("rev-parse", "--verify", "HEAD", may_fail=True) != ""
+
+
 def main() -> str:
     """Return what is wrong after an update, or nothing."""
-    if not git("rev-parse", "--verify", "HEAD"):
+    if not has_history():
         return ""
     if git("rev-parse", "--is-shallow-repository").strip() == "true":
         return "An update cannot be told from your work in a shallow clone: run `git fetch --unshallow`."
-    if conflicts := git("grep", "--files-with-matches", "--extended-regexp", MARKERS).split("\n")[:-1]:
+    if conflicts := git("grep", "--files-with-matches", "--extended-regexp", MARKERS, may_fail=True).split("\n")[:-1]:
         return "\n".join(["The update left conflicts, resolve them as after a merge:", *(f"  {c}" for c in conflicts)])
     after = git("log", "-1", "--format=%H", "--", ANSWERS).strip() or None
     before = f"{after}^"
     if git("diff", "--name-only", "HEAD", "--", ANSWERS):
         before, after = "HEAD", None
-    if not git("rev-parse", "--verify", "--quiet", before):
+    if not git("rev-parse", "--verify", "--quiet", before, may_fail=True):
         return ""
     dropped = git("log", "--format=%(trailers:key=Dropped,valueonly)", f"{before}..HEAD").split("\n")
     found = {path: lost for path, lost in losses(before, after).items() if path not in dropped}

@@ -57,6 +57,31 @@ def test_deleted_file_with_your_lines_is_named(project: Path, committed: bool) -
     assert "kept" not in found(project)
 
 
+def test_settings_of_git_do_not_matter(project: Path) -> None:
+    (project / "removed").unlink()
+    commit(project)
+    for name, value in {"color.ui": "always", "log.showSignature": "true"}.items():
+        git(project, "config", name, value)
+    assert "  removed\n    yours\n" in found(project)
+
+
+def test_git_that_fails_is_not_taken_for_no_loss(project: Path) -> None:
+    (project / "removed").unlink()
+    commit(project)
+    git(project, "config", "blame.ignoreRevsFile", "no-such-file")
+    assert found(project).startswith("git blame failed: ")
+
+
+def test_folder_of_a_larger_repository_is_looked_at_alone(project: Path) -> None:
+    (project / "services").mkdir()
+    for name in (".copier-answers.yml", "kept", "removed"):
+        git(project, "mv", name, f"services/{name}")
+    commit(project)
+    write(project / "services", **{".copier-answers.yml": "_commit: v3\n", "kept": "theirs\n"})
+    assert "  kept\n    yours too\n" in found(project / "services")
+    assert found(project) == ""
+
+
 def test_reverted_line_is_named(project: Path) -> None:
     write(project, kept="theirs, newer\n")
     commit(project)
