@@ -16,7 +16,7 @@ ANSWERS = ".copier-answers.yml"
 # Nobody writes a lock by hand.
 GENERATED = {ANSWERS, "uv.lock"}
 # What people set to change what they see.
-SETTINGS = ("core.quotePath=false", "color.ui=false", "log.showSignature=false")
+SETTINGS = ("core.quotePath=false", "color.ui=false")
 MARKERS = "^(<<<<<<< before updating|>>>>>>> after updating)$"
 # What `git blame --line-porcelain` says above each line: the commit that wrote it.
 HEADER = re.compile(r"([0-9a-f]{40,64}) \d+ \d+")
@@ -65,7 +65,7 @@ def now(path: str) -> Counter[str]:
 def losses(before: str, after: str | None) -> dict[str, list[str]]:
     """Return your lines, by file, which the update took away and nobody brought back."""
     # Wherever it was: the project may have moved within its repository.
-    updates = set(git("log", "--full-history", "--format=%H", "--", f":(top,glob)**/{ANSWERS}").split())
+    updates = set(git("rev-list", "--full-history", "HEAD", "--", f":(top,glob)**/{ANSWERS}").split())
     moved = Counter[str]()
     for path in changed(before, after, "A"):
         moved += now(path)
@@ -110,7 +110,7 @@ def main() -> str:
         return "An update cannot be told from your work in a shallow clone: run `git fetch --unshallow`."
     if conflicts := git("grep", "--files-with-matches", "--extended-regexp", MARKERS, may_fail=True).split("\n")[:-1]:
         return "\n".join(["The update left conflicts, resolve them as after a merge:", *(f"  {c}" for c in conflicts)])
-    after = git("log", "-1", "--format=%H", "--", ANSWERS).strip() or None
+    after = git("rev-list", "--max-count=1", "HEAD", "--", ANSWERS).strip() or None
     before = f"{after}^"
     if git("diff", "--name-only", "HEAD", "--", ANSWERS):
         before, after = "HEAD", None

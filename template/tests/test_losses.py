@@ -55,14 +55,7 @@ def test_deleted_file_with_your_lines_is_named(project: Path, committed: bool) -
         commit(project)
     assert "  removed\n    yours\n" in found(project)
     assert "kept" not in found(project)
-
-
-def test_settings_of_git_do_not_matter(project: Path) -> None:
-    (project / "removed").unlink()
-    commit(project)
-    for name, value in {"color.ui": "always", "log.showSignature": "true"}.items():
-        git(project, "config", name, value)
-    assert "  removed\n    yours\n" in found(project)
+    assert "more lines" not in found(project)
 
 
 def test_git_that_fails_is_not_taken_for_no_loss(project: Path) -> None:
@@ -72,14 +65,37 @@ def test_git_that_fails_is_not_taken_for_no_loss(project: Path) -> None:
     assert found(project).startswith("git blame failed: ")
 
 
-def test_folder_of_a_larger_repository_is_looked_at_alone(project: Path) -> None:
-    (project / "services").mkdir()
+def test_project_that_moved_within_its_repository_keeps_its_history(project: Path) -> None:
+    (project / "service").mkdir()
     for name in (".copier-answers.yml", "kept", "removed"):
-        git(project, "mv", name, f"services/{name}")
+        git(project, "mv", name, f"service/{name}")
     commit(project)
-    write(project / "services", **{".copier-answers.yml": "_commit: v3\n", "kept": "theirs\n"})
-    assert "  kept\n    yours too\n" in found(project / "services")
+    write(project / "service", **{".copier-answers.yml": "_commit: v3\n", "kept": "newer\n", "removed": "yours\n"})
+    said = found(project / "service")
+    assert "  kept\n    yours too\n" in said
+    assert "removed" not in said
     assert found(project) == ""
+
+
+def test_file_that_the_update_renamed_and_cut_is_named(project: Path) -> None:
+    template = "".join(f"line {number}\n" for number in range(20))
+    git(project, "checkout", "--", ".copier-answers.yml")
+    write(project, **{".copier-answers.yml": "_commit: v1.1\n", "long": template})
+    commit(project)
+    write(project, long=f"{template}mine\n")
+    commit(project)
+    (project / "long").rename(project / "longer")
+    write(project, **{".copier-answers.yml": "_commit: v2\n", "longer": template})
+    commit(project)
+    assert "  long\n    mine\n" in found(project)
+
+
+def test_long_losses_are_shortened(project: Path) -> None:
+    git(project, "checkout", "--", ".copier-answers.yml")
+    write(project, removed="theirs\n}\n" + "".join(f"mine {number}\n" for number in range(5)))
+    commit(project)
+    write(project, **{".copier-answers.yml": "_commit: v2\n", "removed": "theirs\n"})
+    assert "  removed\n    mine 0\n    mine 1\n    mine 2\n    and 2 more lines\n" in found(project)
 
 
 def test_reverted_line_is_named(project: Path) -> None:
@@ -103,9 +119,19 @@ def test_line_that_moved_or_came_back_is_not_lost(project: Path) -> None:
 
 
 def test_what_you_delete_yourself_is_not_lost(project: Path) -> None:
+    write(project, kept="theirs, newer\nyours too\n")
     commit(project)
     (project / "removed").unlink()
+    write(project, kept="theirs, newer\n")
     commit(project)
+    assert found(project) == ""
+
+
+def test_lock_is_nobodys(project: Path) -> None:
+    git(project, "checkout", "--", ".copier-answers.yml")
+    write(project, **{"uv.lock": "package 1\n"})
+    commit(project)
+    write(project, **{".copier-answers.yml": "_commit: v2\n", "uv.lock": "package 2\n"})
     assert found(project) == ""
 
 
@@ -115,10 +141,18 @@ def test_losses_that_are_meant_are_said_in_a_trailer(project: Path) -> None:
     assert found(project) == ""
 
 
+def test_what_was_dropped_in_an_earlier_update_is_not_excused_in_this_one(project: Path) -> None:
+    commit(project, "--trailer=Dropped: removed")
+    write(project, **{".copier-answers.yml": "_commit: v3\n"})
+    (project / "removed").unlink()
+    assert "  removed\n    yours\n" in found(project)
+
+
 def test_conflicts_are_named(project: Path) -> None:
-    write(project, kept="<<<<<<< before updating\nyours\n=======\ntheirs\n>>>>>>> after updating\n")
+    write(project, geändert="<<<<<<< before updating\nyours\n=======\ntheirs\n>>>>>>> after updating\n")
     commit(project)
-    assert "  kept\n" in found(project)
+    git(project, "config", "color.ui", "always")
+    assert found(project) == "The update left conflicts, resolve them as after a merge:\n  geändert\n"
 
 
 def test_shallow_clone_says_what_is_missing(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
