@@ -15,6 +15,7 @@ from plumbum import local
 
 from extensions.rows import questions
 from tests import conditions
+from tests.planting import copy_of
 from tests.releases import tag_releases
 from tests.shell import ROOT, commit
 
@@ -92,11 +93,7 @@ def template(copier_template: Path) -> Path:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a copy of the template, to plant mistakes in."""
-    folder = tmp_path / "template"
-    folder.mkdir()
-    for name in [*TEMPLATE_PATHS, "CHANGELOG.md"]:
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
-    return folder
+    return copy_of(ROOT, tmp_path / "template", *TEMPLATE_PATHS, "CHANGELOG.md")
 
 
 @pytest.fixture(scope="session")

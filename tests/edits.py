@@ -46,6 +46,14 @@ class Edit:
         return [locate(project, name).relative_to(project).as_posix() for name in lost]
 
 
+def make(project: Path, edits: list[Edit]) -> list[Edit]:
+    """Make those of the edits that are possible, and return them."""
+    possible = [edit for edit in edits if edit.is_possible(project)]
+    for edit in possible:
+        edit.apply(project)
+    return possible
+
+
 def locate(project: Path, name: str) -> Path:
     """Return the path of a file, with the project's package in its name."""
     (app,) = (project / "src").glob("*/app.py")

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.covering import Answers, as_answers, covering
-from tests.edits import EDITS
+from tests.edits import EDITS, make
 from tests.releases import releases, tag_releases
-from tests.shell import ROOT, clean_environment, commit, files, git, uv
+from tests.shell import ROOT, clean_environment, commit, files, git, has_python, uv
 from tests.updates import HERE, start
 
 NEWEST = "99.99.99"
@@ -55,12 +55,7 @@ def renovate(project: Path) -> str:
 @cache
 def pythons() -> list[str]:
     """Return the Pythons of this machine that a service can be asked to run on."""
-    versions = ("3.11", "3.12", "3.13", "3.14")
-    return [
-        each
-        for each in versions
-        if not subprocess.run(["uv", "python", "find", each], capture_output=True, check=False).returncode
-    ]
+    return [each for each in ("3.11", "3.12", "3.13", "3.14") if has_python(each)]
 
 
 def draw(seed: int, number: int) -> tuple[str, Answers, list[int]]:
@@ -78,9 +73,7 @@ def serve(template: Path, seed: int, number: int) -> Outcome:
         project = Path(folder) / "project"
         start(template, project, version, answers)
         commit(project)
-        edits = [EDITS[each] for each in chosen if EDITS[each].is_possible(project)]
-        for each in edits:
-            each.apply(project)
+        edits = make(project, [EDITS[each] for each in chosen])
         uv(project, "lock", "--quiet")
         commit(project, "feat: ours")
         service = f"{number}: {version}, {', '.join(each.name for each in edits)}"

@@ -1,7 +1,16 @@
 """Mistakes, planted in a copy of the template to see them caught."""
 
 import re
+import shutil
 from pathlib import Path
+
+
+def copy_of(source: Path, folder: Path, *names: str) -> Path:
+    """Copy files and folders to a new folder, without git: Copier then renders a template as it stands."""
+    folder.mkdir()
+    for name in names:
+        (shutil.copytree if (source / name).is_dir() else shutil.copy)(source / name, folder / name)
+    return folder
 
 
 def plant(root: Path, name: str, old: str, new: str) -> None:

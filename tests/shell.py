@@ -34,6 +34,11 @@ def uv(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
     )
 
 
+def has_python(version: str) -> bool:
+    """Tell whether this machine has a Python, as uv sees it."""
+    return subprocess.run(["uv", "python", "find", version], capture_output=True, check=False).returncode == 0
+
+
 def files(folder: Path) -> dict[str, bytes]:
     """Return the contents of every file of a project, but for its git."""
     return {

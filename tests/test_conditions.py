@@ -17,6 +17,7 @@ from extensions.rows import SCHEMA
 from tests import conditions
 from tests.answers import HOSTILE, REFUSED, RENDERED
 from tests.conftest import TEMPLATE_PATHS, Render
+from tests.planting import copy_of
 from tests.shell import files
 
 # Rows as there may be, and are not yet: of other kinds, with nothing to them, or with a secret that has no default.
@@ -34,15 +35,6 @@ ROWS: list[dict[str, Any]] = [
         ],
     },
 ]
-
-
-def copy_of(template: Path, folder: Path) -> Path:
-    """Copy a template to a folder, without its git: Copier then renders it where it is."""
-    folder.mkdir()
-    for name in TEMPLATE_PATHS:
-        copy = shutil.copytree if (template / name).is_dir() else shutil.copy
-        copy(template / name, folder / name)
-    return folder
 
 
 def run_copy(template: Path, folder: Path, answers: dict[str, Any]) -> Path:
@@ -67,7 +59,7 @@ def render_everything(render: Render, template: Path, folder: Path) -> None:
     copier.run_recopy(project, defaults=True, overwrite=True, quiet=True)
     with pytest.raises(ValueError, match="cannot rename it"):
         copier.run_recopy(project, {"package": "another"}, defaults=True, overwrite=True, quiet=True)
-    extended = copy_of(template, folder / "template")
+    extended = copy_of(template, folder / "template", *TEMPLATE_PATHS)
     for row in ROWS:
         validate(row, SCHEMA)
         (extended / "extensions" / f"{row['name']}.yml").write_text(yaml.safe_dump(row))
@@ -93,7 +85,7 @@ PLANTED = {
 
 
 def test_planted_mistakes_are_named(template: Path, tmp_path: Path) -> None:
-    root = copy_of(template, tmp_path / "template")
+    root = copy_of(template, tmp_path / "template", *TEMPLATE_PATHS)
     for name, source in PLANTED.items():
         (root / name).write_text(source)
     project = run_copy(root, tmp_path / "project", {})

@@ -11,7 +11,7 @@ import pytest
 
 from tests.coverage import SAMPLE, WALKS
 from tests.covering import as_answers, covering
-from tests.edits import EDITS, Edit
+from tests.edits import EDITS, Edit, make
 from tests.releases import is_shallow, releases
 from tests.shell import ROOT, commit, differing, files
 from tests.updates import HERE, Cell, cells, losses, sample, start, stored, update
@@ -32,9 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def edit(project: Path) -> list[Edit]:
     """Make every edit of the catalogue that is possible, and return those."""
-    possible = [each for each in EDITS if each.is_possible(project)]
-    for each in possible:
-        each.apply(project)
+    possible = make(project, EDITS)
     commit(project, "feat: ours")
     return possible
 
@@ -50,9 +48,7 @@ def test_updated_project_equals_a_fresh_one_with_the_same_edits(
     assert update(project, **cell.after) == []
     assert cell.after.items() <= stored(project).items()
     shutil.copytree(render(**stored(project)), fresh)
-    possible = [each for each in edits if each.is_possible(fresh)]
-    for each in possible:
-        each.apply(fresh)
+    possible = make(fresh, edits)
     impossible = [each for each in edits if each not in possible]
     own = {name for each in impossible for name in each.files}
     left, right = files(project), files(fresh)
