@@ -28,20 +28,20 @@ class Edit:
     def apply(self, project: Path) -> None:
         """Make the edit."""
         for place in self.below:
-            _replace(project, place["file"], place["at"], place["at"] + place["text"], 1)
+            _replace(project, place["file"], place["at"], place["at"] + named(project, place["text"]), 1)
         for place in self.instead:
-            _replace(project, place["file"], place["at"], place["text"])
+            _replace(project, place["file"], place["at"], named(project, place["text"]))
         for name, text in self.files.items():
             locate(project, name).parent.mkdir(exist_ok=True)
-            locate(project, name).write_text(text, encoding="utf-8")
+            locate(project, name).write_text(named(project, text), encoding="utf-8")
         for name in self.deleted:
             locate(project, name).unlink()
 
     def losses(self, project: Path) -> list[str]:
         """Return the files in which the edit is not whole any more."""
         places = [*self.below, *self.instead]
-        lost = [place["file"] for place in places if place["text"] not in read(project, place["file"])]
-        lost += [name for name, text in self.files.items() if read(project, name) != text]
+        lost = [place["file"] for place in places if named(project, place["text"]) not in read(project, place["file"])]
+        lost += [name for name, text in self.files.items() if read(project, name) != named(project, text)]
         lost += [name for name in self.deleted if locate(project, name).exists()]
         return [locate(project, name).relative_to(project).as_posix() for name in lost]
 
@@ -56,8 +56,13 @@ def make(project: Path, edits: list[Edit]) -> list[Edit]:
 
 def locate(project: Path, name: str) -> Path:
     """Return the path of a file, with the project's package in its name."""
+    return project / named(project, name)
+
+
+def named(project: Path, text: str) -> str:
+    """Return a text with the project's package in it."""
     (app,) = (project / "src").glob("*/app.py")
-    return project / name.replace("PACKAGE", app.parent.name)
+    return text.replace("PACKAGE", app.parent.name)
 
 
 def read(project: Path, name: str) -> str:

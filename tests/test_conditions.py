@@ -57,7 +57,7 @@ def render_everything(render: Render, template: Path, folder: Path) -> None:
         render(**answers)
     project = str(shutil.copytree(render(), folder / "project"))
     copier.run_recopy(project, defaults=True, overwrite=True, quiet=True)
-    with pytest.raises(ValueError, match="cannot rename it"):
+    with pytest.raises(ValueError, match="cannot rename the package"):
         copier.run_recopy(project, {"package": "another"}, defaults=True, overwrite=True, quiet=True)
     extended = copy_of(template, folder / "template", *TEMPLATE_PATHS)
     for row in ROWS:

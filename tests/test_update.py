@@ -112,7 +112,7 @@ def test_own_file_where_the_template_adds_one_is_a_conflict(project: Project) ->
 def test_package_is_not_renamed_by_an_update(project: Project) -> None:
     folder = project()
     before = files(folder)
-    with pytest.raises(ValueError, match="The package is my_service, and an update cannot rename it"):
+    with pytest.raises(ValueError, match="An update cannot rename the package my_service"):
         update(folder, package="orders")
     assert files(folder) == before
     assert update(folder, package="my_service") == []

@@ -2,98 +2,84 @@
 
 Copier merges an update into your files. But it deletes the files of what is switched off with all that is in them,
 and a conflict may be resolved for the wrong side. An update is the last commit that changed .copier-answers.yml, or
-such a change that is not committed yet. Your lines are those that no update wrote.
+such a change that is not committed yet. A line is yours unless an update was the first to write it into its file.
 """
 
 import re
+import shlex
 import shutil
-import subprocess
 import sys
 from collections import Counter
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-ANSWERS = ".copier-answers.yml"
-# Nobody writes a lock by hand.
-GENERATED = {ANSWERS, "uv.lock"}
-# What people set to change what they see.
-SETTINGS = ("core.quotePath=false", "color.ui=false")
-MARKERS = "^(<<<<<<< before updating|>>>>>>> after updating)$"
-# What `git blame --line-porcelain` says above each line: the commit that wrote it.
-HEADER = re.compile(r"([0-9a-f]{40,64}) \d+ \d+")
+from git_history import (
+    ANSWERS,
+    MARKERS,
+    changed,
+    git,
+    last_updates,
+    lines_at,
+    lines_now,
+    settled,
+    untracked,
+    updates,
+    yours,
+)
+
+# Anywhere in a message, since a squash merge puts a trailer into its middle.
+DROPPED = re.compile(r"^dropped:[ \t]*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 SHOWN = 3
+WIDTH = 100
 
 
-def git(*arguments: str, may_fail: bool = False) -> str:
-    """Return what git prints; nothing where it fails and may."""
-    command = ["git", *(part for setting in SETTINGS for part in ("-c", setting)), *arguments]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
-    if done.returncode and not may_fail:
-        sys.exit(f"git {arguments[0]} failed: {done.stderr.strip()}")
-    return "" if done.returncode else done.stdout
+def is_raised(line: str, others: Counter[str]) -> bool:
+    """Tell whether the line is there with higher numbers: bots raise versions, and so does the template."""
+
+    def parted(text: str) -> tuple[str, list[int]]:
+        unpinned = re.sub("@[0-9a-f]{40,64}", "@", text)
+        return re.sub(r"\d+", "0", unpinned), [int(number) for number in re.findall(r"\d+", unpinned)]
+
+    shape, numbers = parted(line)
+    return any(shape == other and numbers <= theirs for other, theirs in map(parted, others))
 
 
-def words(text: str) -> Counter[str]:
-    """Return how often each line occurs; indentation, blank lines and mere brackets do not count."""
-    return Counter(line.strip() for line in text.split("\n") if any(map(str.isalnum, line)))
-
-
-def yours(before: str, path: str, updates: set[str]) -> Counter[str]:
-    """Return your lines in a file, as it was before the update."""
-    found: list[str] = []
-    commit = ""
-    for line in git("blame", "--line-porcelain", before, "--", path).split("\n"):
-        if line.startswith("\t") and commit not in updates:
-            found.append(line)
-        elif header := HEADER.match(line):
-            commit = header[1]
-    return words("\n".join(found))
-
-
-def changed(before: str, after: str | None, kinds: str) -> list[str]:
-    """Return the files that the update added, modified or deleted, by git's letters for it."""
-    commits = [before] if after is None else [before, after]
-    options = ["-z", "--name-only", "--relative", "--no-renames", "--ignore-submodules=all", f"--diff-filter={kinds}"]
-    listed = git("diff", *options, *commits)
-    return [path for path in listed.split("\0") if path and path not in GENERATED]
-
-
-def now(path: str) -> Counter[str]:
-    """Return the lines of a file as it stands."""
-    return words(Path(path).read_text(encoding="utf-8", errors="replace")) if Path(path).is_file() else Counter()
+def is_meant(path: str, patterns: list[str]) -> bool:
+    """Tell whether somebody said that this file may lose lines."""
+    return any(path == pattern or fnmatchcase(path, pattern) for pattern in patterns)
 
 
 def losses(before: str, after: str | None) -> dict[str, list[str]]:
     """Return your lines, by file, which the update took away and nobody brought back."""
-    # Wherever it was: the project may have moved within its repository.
-    updates = set(git("rev-list", "--full-history", "HEAD", "--", f":(top,glob)**/{ANSWERS}").split())
-    moved = Counter[str]()
-    for path in changed(before, after, "A"):
-        moved += now(path)
+    theirs = updates()
+    added = [path for path in [*changed(before, None, "A"), *untracked()] if Path(path).is_file()]
+    moved = sum(map(lines_now, added), Counter[str]())
     found = {}
-    for path in changed(before, after, "MDTU"):
-        left = now(path)
+    for path in changed(before, after, "MDT"):
+        left = lines_now(path) if Path(path).is_file() else moved
         if after is not None:
-            left |= words(git("show", f"{after}:./{path}", may_fail=True))
-        if not Path(path).is_file():
-            left += moved
-        gone = words(git("show", f"{before}:./{path}")) - left
-        if lost := list((gone & yours(before, path, updates)).elements()):
+            left = left | settled(after, path)
+        # Who wrote a line takes time to find out.
+        if not lines_at(before, path) - left:
+            continue
+        gone = (yours(before, path, theirs) - left).elements()
+        if lost := [line for line in gone if not is_raised(line, left)]:
             found[path] = lost
     return found
 
 
 def report(found: dict[str, list[str]]) -> str:
     """Return the losses in words, and what to do about them."""
-    lines = ["The update took away what you wrote:"]
+    said = ["The update took away what you wrote:"]
     for path, lost in found.items():
-        lines += [f"  {path}", *(f"    {line}" for line in lost[:SHOWN])]
-        lines += [f"    and {len(lost) - SHOWN} more lines"] if len(lost) > SHOWN else []
-    path = next(iter(found))
-    lines += [
-        "Bring it back, or say that you mean it, with a line for each file:",
-        f'  git commit --allow-empty --message "chore: drop what we had" --trailer "Dropped: {path}"',
+        said += [f"  {path}", *(f"    {line[:WIDTH]}" for line in lost[:SHOWN])]
+        said += [f"    and {len(lost) - SHOWN} more lines"] if len(lost) > SHOWN else []
+    trailers = " ".join(f"--trailer {shlex.quote(f'Dropped: {path}')}" for path in found)
+    said += [
+        "Bring it back, or say that you mean it, once the rest is as you want it:",
+        f"  git add --all && git commit --allow-empty --message 'chore: drop what we had' {trailers}",
     ]
-    return "\n".join(lines)
+    return "\n".join(said)
 
 
 def has_history() -> bool:
@@ -110,14 +96,10 @@ def main() -> str:
         return "An update cannot be told from your work in a shallow clone: run `git fetch --unshallow`."
     if conflicts := git("grep", "--files-with-matches", "--extended-regexp", MARKERS, may_fail=True).split("\n")[:-1]:
         return "\n".join(["The update left conflicts, resolve them as after a merge:", *(f"  {c}" for c in conflicts)])
-    after = git("rev-list", "--max-count=1", "HEAD", "--", ANSWERS).strip() or None
-    before = f"{after}^"
-    if git("diff", "--name-only", "HEAD", "--", ANSWERS):
-        before, after = "HEAD", None
-    if not git("rev-parse", "--verify", "--quiet", before, may_fail=True):
-        return ""
-    dropped = git("log", "--format=%(trailers:key=Dropped,valueonly)", f"{before}..HEAD").split("\n")
-    found = {path: lost for path, lost in losses(before, after).items() if path not in dropped}
+    found: dict[str, list[str]] = {}
+    for before, after in last_updates():
+        meant = DROPPED.findall(git("log", "--format=%B", f"{before}..HEAD"))
+        found |= {path: lost for path, lost in losses(before, after).items() if not is_meant(path, meant)}
     return report(found) if found else ""
 
 

@@ -9,13 +9,18 @@ import pytest
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "find_losses.py"
 WHO = {f"GIT_{role}_{part}": "somebody@example.com" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-# Within a hook of git, its variables name another repository.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | WHO
+# Neither a hook of git, whose variables name another repository, nor the settings of whoever runs this.
+INHERITED = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+ENVIRONMENT = INHERITED | WHO | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def run(folder: Path, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = ENVIRONMENT | environment
+    return subprocess.run(command, cwd=folder, env=variables, check=check, capture_output=True, text=True)  # noqa: S603 - ours
 
 
 def git(folder: Path, *arguments: str) -> None:
-    command = ["git", "-c", "commit.gpgSign=false", *arguments]
-    subprocess.run(command, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)  # noqa: S603 - our own
+    run(folder, "git", *arguments)
 
 
 def write(folder: Path, **contents: str) -> None:
@@ -28,10 +33,9 @@ def commit(folder: Path, *options: str) -> None:
     git(folder, "commit", "--allow-empty", "--message=a change", *options)
 
 
-def found(folder: Path) -> str:
+def found(folder: Path, **environment: str) -> str:
     """Return what the script says; it fails if it says anything."""
-    command = [sys.executable, str(SCRIPT)]
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    done = run(folder, sys.executable, str(SCRIPT), check=False, **environment)
     assert bool(done.stderr) == (done.returncode == 1)
     return done.stderr
 
@@ -58,11 +62,46 @@ def test_deleted_file_with_your_lines_is_named(project: Path, committed: bool) -
     assert "more lines" not in found(project)
 
 
+def test_staged_update_is_looked_at(project: Path) -> None:
+    git(project, "rm", "--quiet", "removed")
+    git(project, "add", "--all")
+    assert "  removed\n    yours\n" in found(project)
+
+
+def test_line_that_another_file_has_as_well_is_not_taken_for_yours(project: Path) -> None:
+    git(project, "checkout", "--", ".copier-answers.yml")
+    write(project, removed="theirs\nyours\ntheirs\n")
+    commit(project)
+    write(project, **{".copier-answers.yml": "_commit: v2\n", "removed": "yours\n"})
+    assert found(project) == ""
+
+
+def test_line_that_you_indented_stays_the_templates(project: Path) -> None:
+    git(project, "checkout", "--", ".copier-answers.yml")
+    write(project, kept="    theirs\nyours too\n")
+    commit(project)
+    write(project, **{".copier-answers.yml": "_commit: v2\n", "kept": "yours too\n"})
+    assert found(project) == ""
+
+
+@pytest.mark.parametrize(("theirs", "lost"), [("pin@2.0 # v2", False), ("pin@1.9 # v1", True), ("gone", True)])
+def test_version_that_you_raised_may_be_raised_further(project: Path, theirs: str, lost: bool) -> None:
+    git(project, "checkout", "--", ".copier-answers.yml")
+    write(project, kept="theirs\nyours too\npin@1.10 # v1\n")
+    commit(project)
+    write(project, **{".copier-answers.yml": "_commit: v2\n", "kept": f"theirs\nyours too\n{theirs}\n"})
+    assert ("  kept\n    pin@1.10 # v1\n" in found(project)) == lost
+
+
 def test_git_that_fails_is_not_taken_for_no_loss(project: Path) -> None:
     (project / "removed").unlink()
-    commit(project)
-    git(project, "config", "blame.ignoreRevsFile", "no-such-file")
-    assert found(project).startswith("git blame failed: ")
+    git(project, "config", "diff.renameLimit", "nonsense")
+    assert found(project).startswith("git diff failed: ")
+
+
+def test_hook_of_git_is_no_obstacle(project: Path) -> None:
+    (project / "removed").unlink()
+    assert "  removed\n    yours\n" in found(project, GIT_DIR="elsewhere", GIT_INDEX_FILE="elsewhere")
 
 
 def test_project_that_moved_within_its_repository_keeps_its_history(project: Path) -> None:
@@ -135,10 +174,53 @@ def test_lock_is_nobodys(project: Path) -> None:
     assert found(project) == ""
 
 
-def test_losses_that_are_meant_are_said_in_a_trailer(project: Path) -> None:
+@pytest.mark.parametrize("said", ["Dropped: removed", "dropped: *", "Dropped: rem*\n\n* and a squash merge goes on"])
+def test_losses_that_are_meant_are_said_in_a_trailer(project: Path, said: str) -> None:
+    (project / "removed").unlink()
+    commit(project, f"--message={said}")
+    assert found(project) == ""
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_advice_followed_to_the_letter_settles_it(project: Path, committed: bool) -> None:
+    (project / "removed").unlink()
+    write(project, kept="theirs\n")
+    if committed:
+        commit(project)
+    advice = found(project).splitlines()[-1]
+    run(project, "sh", "-c", advice)
+    assert found(project) == ""
+
+
+def test_merge_of_an_update_is_not_another_one(project: Path) -> None:
+    git(project, "checkout", "-b", "update")
     (project / "removed").unlink()
     commit(project, "--trailer=Dropped: removed")
+    git(project, "checkout", "main")
+    write(project, own="yours\n")
+    commit(project)
+    git(project, "merge", "--no-commit", "--no-ff", "update")
     assert found(project) == ""
+    commit(project)
+    assert found(project) == ""
+
+
+def test_losses_of_updates_in_a_row_are_all_named(project: Path) -> None:
+    (project / "removed").unlink()
+    commit(project)
+    write(project, **{".copier-answers.yml": "_commit: v3\n", "kept": "theirs\n"})
+    commit(project)
+    said = found(project)
+    assert "  removed\n    yours\n" in said
+    assert "  kept\n    yours too\n" in said
+
+
+def test_conflict_that_was_resolved_for_the_wrong_side_is_named(project: Path) -> None:
+    write(project, kept="<<<<<<< before updating\nyours too\n=======\nnewer\n>>>>>>> after updating\n")
+    commit(project)
+    write(project, kept="newer\n")
+    commit(project)
+    assert "  kept\n    yours too\n" in found(project)
 
 
 def test_what_was_dropped_in_an_earlier_update_is_not_excused_in_this_one(project: Path) -> None:
@@ -149,7 +231,7 @@ def test_what_was_dropped_in_an_earlier_update_is_not_excused_in_this_one(projec
 
 
 def test_conflicts_are_named(project: Path) -> None:
-    write(project, geändert="<<<<<<< before updating\nyours\n=======\ntheirs\n>>>>>>> after updating\n")
+    write(project, geändert="<<<<<<< before updating\r\nyours\r\n=======\r\ntheirs\r\n>>>>>>> after updating\r\n")
     commit(project)
     git(project, "config", "color.ui", "always")
     assert found(project) == "The update left conflicts, resolve them as after a merge:\n  geändert\n"
@@ -162,5 +244,9 @@ def test_shallow_clone_says_what_is_missing(project: Path, tmp_path_factory: pyt
     assert "git fetch --unshallow" in found(clone)
 
 
-def test_project_without_history_has_lost_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_repository", [True, False])
+def test_project_without_history_has_lost_nothing(tmp_path: Path, is_repository: bool) -> None:
+    write(tmp_path, **{".copier-answers.yml": "_commit: v1\n"})
+    if is_repository:
+        git(tmp_path, "init")
     assert found(tmp_path) == ""
