@@ -65,7 +65,7 @@ def sample(seed: int, size: int) -> list[Cell]:
     """Return cells for every change: the edited service of each version, and some drawn from the whole matrix."""
     whole = cells(seed, walks=3)
     edited = [cell for cell in whole if cell.edited and not cell.after]
-    return edited + random.Random(seed).sample([cell for cell in whole if cell not in edited], size)  # noqa: S311 - as above
+    return edited + random.Random(seed).sample([cell for cell in whole if cell not in edited], size)  # noqa: S311 - to be repeated
 
 
 def start(template: Path, folder: Path, version: str, wanted: Answers) -> None:

@@ -49,9 +49,8 @@ def is_meant(path: str, patterns: list[str]) -> bool:
     return any(path == pattern or fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def losses(before: str, after: str | None) -> dict[str, list[str]]:
-    """Return your lines, by file, which the update took away and nobody brought back."""
-    theirs = updates()
+def losses(before: str, after: str | None, theirs: set[str]) -> dict[str, list[str]]:
+    """Return your lines, by file, which the update took away and nobody brought back; `theirs` are all updates."""
     added = [path for path in [*changed(before, None, "A"), *untracked()] if Path(path).is_file()]
     moved = sum(map(lines_now, added), Counter[str]())
     found = {}
@@ -97,9 +96,10 @@ def main() -> str:
     if conflicts := git("grep", "--files-with-matches", "--extended-regexp", MARKERS, may_fail=True).split("\n")[:-1]:
         return "\n".join(["The update left conflicts, resolve them as after a merge:", *(f"  {c}" for c in conflicts)])
     found: dict[str, list[str]] = {}
+    theirs = updates()
     for before, after in last_updates():
         meant = DROPPED.findall(git("log", "--format=%B", f"{before}..HEAD"))
-        found |= {path: lost for path, lost in losses(before, after).items() if not is_meant(path, meant)}
+        found |= {path: lost for path, lost in losses(before, after, theirs).items() if not is_meant(path, meant)}
     return report(found) if found else ""
 
 

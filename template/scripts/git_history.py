@@ -74,8 +74,8 @@ def last_updates() -> list[tuple[str, str | None]]:
     return found
 
 
-def yours(commit: str, path: str, updates: set[str]) -> Counter[str]:
-    """Return the lines of a file in a commit that no update was the first to write."""
+def yours(commit: str, path: str, theirs: set[str]) -> Counter[str]:
+    """Return the lines of a file in a commit that none of those updates was the first to write."""
     writers: dict[str, str] = {}
     writer = ""
     patches = git("log", "--follow", "--patch", "--unified=0", "--text", "--format=%H", commit, "--", path)
@@ -86,7 +86,7 @@ def yours(commit: str, path: str, updates: set[str]) -> Counter[str]:
         elif HASH.fullmatch(line):
             writer = line
     present = lines_at(commit, path)
-    return Counter({line: count for line, count in present.items() if writers.get(line) not in updates})
+    return Counter({line: count for line, count in present.items() if writers.get(line) not in theirs})
 
 
 def changed(before: str, after: str | None, kinds: str) -> list[str]:

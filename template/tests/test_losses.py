@@ -16,7 +16,7 @@ ENVIRONMENT = INHERITED | WHO | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NO
 
 def run(folder: Path, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = ENVIRONMENT | environment
-    return subprocess.run(command, cwd=folder, env=variables, check=check, capture_output=True, text=True)  # noqa: S603 - ours
+    return subprocess.run(command, cwd=folder, env=variables, check=check, capture_output=True, text=True)  # noqa: S603 - git and our script
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -52,6 +52,14 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def work_before_the_update(project: Path, **contents: str) -> None:
+    """Commit more work of yours, and begin the update again."""
+    git(project, "checkout", "--", ".copier-answers.yml")
+    write(project, **contents)
+    commit(project)
+    write(project, **{".copier-answers.yml": "_commit: v2\n"})
+
+
 @pytest.mark.parametrize("committed", [True, False])
 def test_deleted_file_with_your_lines_is_named(project: Path, committed: bool) -> None:
     (project / "removed").unlink()
@@ -69,27 +77,21 @@ def test_staged_update_is_looked_at(project: Path) -> None:
 
 
 def test_line_that_another_file_has_as_well_is_not_taken_for_yours(project: Path) -> None:
-    git(project, "checkout", "--", ".copier-answers.yml")
-    write(project, removed="theirs\nyours\ntheirs\n")
-    commit(project)
-    write(project, **{".copier-answers.yml": "_commit: v2\n", "removed": "yours\n"})
+    work_before_the_update(project, removed="theirs\nyours\ntheirs\n")
+    write(project, removed="yours\n")
     assert found(project) == ""
 
 
 def test_line_that_you_indented_stays_the_templates(project: Path) -> None:
-    git(project, "checkout", "--", ".copier-answers.yml")
-    write(project, kept="    theirs\nyours too\n")
-    commit(project)
-    write(project, **{".copier-answers.yml": "_commit: v2\n", "kept": "yours too\n"})
+    work_before_the_update(project, kept="    theirs\nyours too\n")
+    write(project, kept="yours too\n")
     assert found(project) == ""
 
 
 @pytest.mark.parametrize(("theirs", "lost"), [("pin@2.0 # v2", False), ("pin@1.9 # v1", True), ("gone", True)])
 def test_version_that_you_raised_may_be_raised_further(project: Path, theirs: str, lost: bool) -> None:
-    git(project, "checkout", "--", ".copier-answers.yml")
-    write(project, kept="theirs\nyours too\npin@1.10 # v1\n")
-    commit(project)
-    write(project, **{".copier-answers.yml": "_commit: v2\n", "kept": f"theirs\nyours too\n{theirs}\n"})
+    work_before_the_update(project, kept="theirs\nyours too\npin@1.10 # v1\n")
+    write(project, kept=f"theirs\nyours too\n{theirs}\n")
     assert ("  kept\n    pin@1.10 # v1\n" in found(project)) == lost
 
 
@@ -130,10 +132,8 @@ def test_file_that_the_update_renamed_and_cut_is_named(project: Path) -> None:
 
 
 def test_long_losses_are_shortened(project: Path) -> None:
-    git(project, "checkout", "--", ".copier-answers.yml")
-    write(project, removed="theirs\n}\n" + "".join(f"mine {number}\n" for number in range(5)))
-    commit(project)
-    write(project, **{".copier-answers.yml": "_commit: v2\n", "removed": "theirs\n"})
+    work_before_the_update(project, removed="theirs\n}\n" + "".join(f"mine {number}\n" for number in range(5)))
+    write(project, removed="theirs\n")
     assert "  removed\n    mine 0\n    mine 1\n    mine 2\n    and 2 more lines\n" in found(project)
 
 
@@ -167,10 +167,8 @@ def test_what_you_delete_yourself_is_not_lost(project: Path) -> None:
 
 
 def test_lock_is_nobodys(project: Path) -> None:
-    git(project, "checkout", "--", ".copier-answers.yml")
-    write(project, **{"uv.lock": "package 1\n"})
-    commit(project)
-    write(project, **{".copier-answers.yml": "_commit: v2\n", "uv.lock": "package 2\n"})
+    work_before_the_update(project, **{"uv.lock": "package 1\n"})
+    write(project, **{"uv.lock": "package 2\n"})
     assert found(project) == ""
 
 
