@@ -24,11 +24,18 @@ VARIABLE = {
         "name": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]*$"},
         "help": {"type": "string", "pattern": "^[A-Z].*[^.]$"},
         "default": {"type": "string"},
+        "development": {"type": "string", "description": "the default in development, where it differs"},
         "example": {"type": "string"},
         "required": {"type": "boolean"},
         "secret": {"type": "boolean"},
     },
     "anyOf": [{"required": ["default"]}, {"required": ["example"]}],
+}
+
+REQUIREMENTS = {
+    "type": "array",
+    "description": "requirements with a lower and an upper bound, both tested",
+    "items": {"type": "string", "pattern": r"^[a-z0-9-]+(\[[a-z0-9,-]+\])?>=[0-9.]+,<[0-9.]+$"},
 }
 
 SCHEMA: dict[str, Any] = {
@@ -42,12 +49,44 @@ SCHEMA: dict[str, Any] = {
         "kind": {"enum": KINDS, "description": "the question that offers it"},
         "help": {"type": "string", "pattern": "^[^:#]+$", "description": "what the prompt says"},
         "presets": {"type": "array", "items": {"enum": PRESETS}, "uniqueItems": True},
-        "requires": {
-            "type": "array",
-            "description": "requirements with a lower and an upper bound, both tested",
-            "items": {"type": "string", "pattern": r"^[a-z0-9-]+(\[[a-z0-9,-]+\])?>=[0-9.]+,<[0-9.]+$"},
-        },
+        "requires": REQUIREMENTS,
         "variables": {"type": "array", "items": VARIABLE},
+        "commands": {
+            "type": "array",
+            "description": "what `python -m PACKAGE` can do with it",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "module", "help"],
+                "properties": {name: {"type": "string"} for name in ("name", "module", "help")},
+            },
+        },
+        "develop": REQUIREMENTS | {"description": "the same for development and tests"},
+        "tasks": {
+            "type": "array",
+            "description": "tasks for development; `run` is what Python is given, as it stands in dodo.py",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "run", "help"],
+                "properties": {name: {"type": "string"} for name in ("name", "run", "help")},
+            },
+        },
+        "container": {
+            "type": "object",
+            "description": "it is a server: in compose.yaml like this, else from scripts/embedded/NAME.py",
+            "additionalProperties": False,
+            "required": ["image", "port", "data", "check", "url"],
+            "properties": {
+                "image": {"type": "string", "pattern": "@sha256:[0-9a-f]{64}$"},
+                "port": {"type": "integer"},
+                "environment": {"type": "object", "additionalProperties": {"type": "string"}},
+                "data": {"type": "string", "pattern": "^/"},
+                "check": {"type": "array", "items": {"type": "string"}},
+                "url": {"type": "string"},
+            },
+        },
+        "untyped": {"type": "array", "items": {"type": "string"}, "description": "modules without types, for mypy"},
         "ports": {
             "type": "array",
             "description": "ports the service listens on for it",

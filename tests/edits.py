@@ -17,6 +17,7 @@ class Edit:
     instead: list[Place] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
+    deleted_too: list[str] = field(default_factory=list)
 
     def is_possible(self, project: Path) -> bool:
         """Tell whether the project has all that is edited."""
@@ -36,6 +37,8 @@ class Edit:
             locate(project, name).write_text(named(project, text), encoding="utf-8")
         for name in self.deleted:
             locate(project, name).unlink()
+        for name in self.deleted_too:
+            locate(project, name).unlink(missing_ok=True)
 
     def losses(self, project: Path) -> list[str]:
         """Return the files in which the edit is not whole any more."""

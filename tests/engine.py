@@ -96,17 +96,20 @@ class Container:
 
 
 @contextmanager
-def run(engine: str, tag: str, *args: str, env: dict[str, str], port: int) -> Iterator[Container]:
+def run(
+    engine: str, tag: str, *args: str, env: dict[str, str], port: int, mounts: dict[str, str] | None = None
+) -> Iterator[Container]:
     """Run an image as the pod would, `port` published on a free port of the loopback.
 
-    `args` replace the image's command. Values of `env` travel in the environment of the
-    engine's client, not in its arguments, where every process could read them.
+    `args` replace the image's command; `mounts` are paths there, and what of this machine they are. Values of `env`
+    travel in the environment of the engine's client, not in its arguments, where every process could read them.
     """
     name = f"test-{uuid.uuid4().hex}"
     flags = [*HARDENED, *(HARDENED_PODMAN if engine == "podman" else ())]
     flags += [f"--name={name}", "--pull=never", f"--publish=127.0.0.1::{port}"]
     for key, value in env.items():
         flags.append(f"--env={key}={value}" if key in ENGINE_READS else f"--env={key}")
+    flags += [f"--volume={path}:{there}" for there, path in (mounts or {}).items()]
     client = {key: value for key, value in env.items() if key not in ENGINE_READS}
     try:
         _answer(engine, "run", "--detach", *flags, tag, *args, env=client)

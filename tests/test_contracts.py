@@ -64,6 +64,14 @@ def test_ports_agree(render: Render) -> None:
     assert [port["name"] for port in container(render(preset="minimal", deploy="kubernetes"))["ports"]] == ["http"]
 
 
+def test_pools_of_all_pods_fit_the_database(render: Render) -> None:
+    spec = manifest(render(), "deployment")["spec"]
+    pods = spec["replicas"] + spec["strategy"]["rollingUpdate"]["maxSurge"]
+    connections = default(render(), "DATABASE_POOL_SIZE") + default(render(), "DATABASE_MAX_OVERFLOW")
+    # https://www.postgresql.org/docs/current/runtime-config-connection.html: 100, of which 3 are reserved.
+    assert pods * connections <= 97
+
+
 def test_environment_keys_are_settings(render: Render) -> None:
     project = render()
     kustomization = manifest(project, "kustomization")

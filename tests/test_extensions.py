@@ -16,8 +16,11 @@ from tests.shell import differing, files
 SOURCES = ROOT / "template" / "src" / "{{ package }}" / "integrations"
 TESTS = ROOT / "template" / "tests" / "integrations"
 AGGREGATES = {
+    "README.md",
     ".copier-answers.yml",
     ".env.example",
+    "compose.yaml",
+    "dodo.py",
     "pyproject.toml",
     "docs/configuration.md",
     "docs/operations.md",
@@ -25,10 +28,12 @@ AGGREGATES = {
     "docs/deployment/development.md",
     "docs/development/ci-cd-testing.md",
     "kubernetes/base/deployment.yaml",
+    "src/my_service/__main__.py",
     "src/my_service/app.py",
     "src/my_service/settings.py",
     "tests/conftest.py",
 }
+TEMPLATE = ROOT / "template"
 ROWS = pytest.mark.parametrize("row", rows(), ids=lambda row: row["name"])
 
 
@@ -52,7 +57,7 @@ def test_one_name_everywhere(row: dict[str, Any]) -> None:
     name = row["name"]
     assert (ROOT / "extensions" / f"{name}.yml").is_file()
     assert (SOURCES / leaf(name, f"{name}.py")).is_file()
-    assert (TESTS / (leaf(name, f"test_{name}.py") + ".jinja")).is_file()
+    assert [path.name for path in TESTS.iterdir() if path.name.startswith(leaf(name, f"test_{name}.py"))]
     assert f"### {name}\n" in reference()
 
 
@@ -66,11 +71,38 @@ def test_module_offers_what_every_module_offers(row: dict[str, Any]) -> None:
     assert fields == [variable["name"] for variable in row.get("variables", [])]
 
 
+def test_settings_of_modules_do_not_override_each_other() -> None:
+    """All of them are bases of one class, where the first of a name hides the others, validators too."""
+    seen: dict[str, str] = {}
+    for row in rows():
+        tree = ast.parse((SOURCES / leaf(row["name"], f"{row['name']}.py")).read_text())
+        settings = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
+        for node in settings.body:
+            name = node.name if isinstance(node, ast.FunctionDef) else ast.unparse(getattr(node, "target", node))
+            if not name.startswith(('"', "'")):
+                assert seen.setdefault(name, row["name"]) == row["name"], f"{name} is in {seen[name]} as well"
+
+
+def rendered(condition: str) -> set[str]:
+    """Return the files of a project whose path, in the template, has this in a condition."""
+    paths = [path.relative_to(TEMPLATE).as_posix() for path in TEMPLATE.rglob("*") if path.is_file()]
+    names = {re.sub(r"\{%.*?%\}", "", path) for path in paths if condition in path}
+    return {name.replace("{{ package }}", "my_service").removesuffix(".jinja") for name in names}
+
+
+def own_files(row: dict[str, Any]) -> set[str]:
+    """Return the files that are there because of the row, and for no other reason."""
+    servers = {name for name in rendered("{% if servers %}") if name not in rendered("' in chosen")}
+    return rendered(f"'{row['name']}' in chosen") | (servers if "container" in row else set())
+
+
 def own_words(row: dict[str, Any]) -> set[str]:
     """Return what a line of the row has in it: its name, or something that the row says."""
     variables, ports = row.get("variables", []), row.get("ports", [])
-    said = {value for each in [*variables, *ports] for value in each.values() if isinstance(value, str)}
-    return {row["name"], *row["requires"], *said}
+    lines = [*variables, *ports, *row.get("commands", []), *row.get("tasks", [])]
+    said = {value for each in lines for value in each.values() if isinstance(value, str)}
+    said |= {"pytest-xdist", "--numprocesses", "--dist"} if "container" in row else set()
+    return {row["name"], *row["requires"], *row.get("develop", []), *row.get("untyped", []), *said}
 
 
 @ROWS
@@ -81,10 +113,12 @@ def test_footprint_is_exactly_its_own(row: dict[str, Any], render: Render) -> No
     others: dict[str, object] = dict.fromkeys(KINDS[:-1], "none") | {"observability": []}
     without = files(render(**others | {kind: nothing}))
     with_it = files(render(**others | {kind: answer}))
-    added = {f"src/my_service/integrations/{name}.py", f"tests/integrations/test_{name}.py"}
-    assert with_it.keys() - without.keys() == added
+    added = with_it.keys() - without.keys()
+    variants = rendered("not in chosen") | {"src/my_service/api/items.py"}
+    assert added == own_files(row) - variants
+    assert {f"src/my_service/integrations/{name}.py", f"tests/integrations/test_{name}.py"} <= added
     assert not without.keys() - with_it.keys()
-    changed = differing(without, with_it) - added
+    changed = differing(without, with_it) - added - variants
     expected = {".copier-answers.yml", "src/my_service/app.py"}
     expected |= {"pyproject.toml"} if row["requires"] else set()
     assert expected <= changed <= AGGREGATES
@@ -107,7 +141,7 @@ def test_ports_are_numbers_with_a_default(row: dict[str, Any]) -> None:
 
 def test_requirements_have_both_bounds(render: Render) -> None:
     pyproject = (render(preset="full") / "pyproject.toml").read_text()
-    requirements = re.findall(r'^    "([a-z0-9-]+(?:\[[a-z,]+\])?[>=<].*)",$', pyproject, re.MULTILINE)
+    requirements = re.findall(r'^    "([a-z][a-z0-9-]*(?:\[[a-z,]+\])?[>=<].*)",$', pyproject, re.MULTILINE)
     assert len(requirements) > 12
     for requirement in requirements:
         assert re.fullmatch(r"[a-z0-9-]+(\[[a-z,]+\])?>=[\d.]+,<[\d.]+", requirement), requirement
@@ -138,4 +172,4 @@ def test_python_reads_as_python() -> None:
             assert "{{" not in text, f"{path.name} needs .jinja"
         else:
             assert "{{" in text or "{%" in text, f"{path.name} needs no .jinja"
-    assert with_loops == {"app.py.jinja", "settings.py.jinja", "conftest.py.jinja"}
+    assert with_loops == {f"{name}.py.jinja" for name in ("__main__", "dodo", "app", "settings", "conftest")}

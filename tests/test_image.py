@@ -6,16 +6,20 @@ import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests import engine as engines
 from tests.conftest import Render
+from tests.servers import embedded, unix_socket
 from tests.shell import commit, git, uv
 
 pytestmark = pytest.mark.slow
@@ -23,6 +27,7 @@ SECRET = "5f0c1e9b7a3d4826b1f0e9d8c7a6b5f4"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TAG = "localhost/slipway-test:1.2.3"
 MOST_MEGABYTES = 260
+Run = Callable[..., AbstractContextManager[engines.Container]]
 NO_REGISTRY = re.compile("pinging container registry|failed to resolve source|dial tcp")
 
 
@@ -39,6 +44,7 @@ def project_folder(render: Render, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("image") / "project"
     shutil.copytree(render(), folder)
     assert uv(folder, "lock", "--quiet").returncode == 0
+    assert uv(folder, "sync", "--quiet").returncode == 0
     return folder
 
 
@@ -54,10 +60,45 @@ def image(engine: str, project_folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def container(engine: str, image: str) -> Iterator[engines.Container]:
-    with engines.run(engine, image, env={"SECRET_KEY": SECRET}, port=8080) as running:
+def sockets(project_folder: Path) -> Iterator[dict[str, str]]:
+    """Where a container finds a database and a cache, and where they are on this machine."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        database = stack.enter_context(embedded(project_folder, "postgres", folder / "postgres"))
+        cache = urlsplit(stack.enter_context(embedded(project_folder, "redis", folder / "redis"))).port
+        stack.enter_context(unix_socket(cache or 0, folder / "redis.sock"))
+        socket = f"{parse_qs(urlsplit(database).query)['host'][0]}/.s.PGSQL.5432"
+        yield {"/sockets/.s.PGSQL.5432": socket, "/sockets/redis": str(folder / "redis.sock")}
+
+
+@pytest.fixture(scope="module")
+def run(engine: str, image: str, sockets: dict[str, str]) -> Run:
+    """Return a function that runs the image, by its tag, with other arguments or with more variables."""
+    given = {
+        "SECRET_KEY": SECRET,
+        "DATABASE_URL": "postgresql://postgres@/postgres?host=/sockets",
+        "REDIS_URL": "unix:///sockets/redis",
+    }
+
+    def run_with(*args: str, tag: str = image, **env: str) -> AbstractContextManager[engines.Container]:
+        return engines.run(engine, tag, *args, env=given | env, port=8080, mounts=sockets)
+
+    with run_with("migrate") as migrating:
+        assert exit_code(engine, migrating) == 0, migrating.logs()
+    return run_with
+
+
+@pytest.fixture(scope="module")
+def container(run: Run) -> Iterator[engines.Container]:
+    with run() as running:
         ask(running, "/livez")
         yield running
+
+
+def exit_code(engine: str, container: engines.Container) -> int:
+    """Wait until a container ends and return its exit code."""
+    command = [engine, "wait", container.name]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
 
 
 def ask(container: engines.Container, path: str) -> dict[str, Any]:
@@ -143,22 +184,24 @@ def test_size_is_bounded(engine: str, image: str, capsys: pytest.CaptureFixture[
 
 def test_missing_settings_end_it_with_78(engine: str, image: str) -> None:
     with engines.run(engine, image, env={"PORT": "many"}, port=8080) as failing:
-        command = [engine, "wait", failing.name]
-        code = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
-    assert code == "78"
+        assert exit_code(engine, failing) == 78
 
 
-def test_health_check_succeeds_whatever_hosts_are_allowed(engine: str, image: str) -> None:
-    check = engines.inspect(engine, image)["Config"]["Healthcheck"]["Test"]
-    with engines.run(
-        engine, image, env={"SECRET_KEY": SECRET, "ALLOWED_HOSTS": "api.example.com"}, port=8080
-    ) as running:
-        time.sleep(2)
+def test_nothing_is_started_beside_the_service(engine: str, image: str) -> None:
+    env = {"SECRET_KEY": SECRET, "DATABASE_URL": "postgresql://u:p@127.0.0.1/x", "DATABASE_START_SECONDS": "0"}
+    with engines.run(engine, image, env=env | {"REDIS_URL": "redis://127.0.0.1"}, port=8080) as failing:
+        assert exit_code(engine, failing) == 69
+
+
+def test_health_check_succeeds_whatever_hosts_are_allowed(engine: str, run: Run) -> None:
+    check = engines.inspect(engine, TAG)["Config"]["Healthcheck"]["Test"]
+    with run(ALLOWED_HOSTS="api.example.com") as running:
+        time.sleep(3)
         assert running.exec(*check[1:]).returncode == 0
 
 
-def test_sigterm_ends_it_cleanly(engine: str, image: str) -> None:
-    with engines.run(engine, image, env={"SECRET_KEY": SECRET, "DRAIN_SECONDS": "1"}, port=8080) as running:
+def test_sigterm_ends_it_cleanly(run: Run) -> None:
+    with run(DRAIN_SECONDS="1") as running:
         ask(running, "/livez")
         started = time.monotonic()
         assert running.stop(30) == 0
@@ -166,13 +209,12 @@ def test_sigterm_ends_it_cleanly(engine: str, image: str) -> None:
         assert json.loads(running.logs().splitlines()[-1])["message"] == "stopped"
 
 
-def test_plain_build_works_too(engine: str, image: str, project_folder: Path) -> None:
+def test_plain_build_works_too(engine: str, run: Run, project_folder: Path) -> None:
     # What was built before lies in the cache: neither its version nor its code may come back.
-    assert image
     new = "from fastapi import APIRouter\n\nrouter = APIRouter()\nrouter.get('/new')(lambda: {'new': True})\n"
     (project_folder / "src" / "my_service" / "api" / "new.py").write_text(new)
     engines.build(engine, project_folder, "localhost/slipway-test:plain")
-    with engines.run(engine, "localhost/slipway-test:plain", env={"SECRET_KEY": SECRET}, port=8080) as running:
+    with run(tag="localhost/slipway-test:plain") as running:
         assert ask(running, "/new") == {"new": True}
         assert ask(running, "/version") == {"version": "0.0.0", "commit": "unknown", "built": "unknown"}
 

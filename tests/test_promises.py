@@ -31,22 +31,22 @@ def test_our_changelog_names_what_changes_existing_projects(root: Path, release:
 
 def test_removed_and_renamed_paths_are_caught_until_the_changelog_names_them(root: Path, release: Path) -> None:
     package = root / "template" / "src" / "{{ package }}"
-    (root / "template" / "dodo.py").unlink()
+    (root / "template" / "CHANGELOG.md").unlink()
     (package / "client.py").rename(package / "http_client.py")
-    gone = ("dodo.py", "src/<package>/client.py")
+    gone = ("CHANGELOG.md", "src/<package>/client.py")
     say(root, release, "## 9.0.0\n\nThe client.py is `http_client.py`.")
     assert about(promises.paths_without_a_note(root, release), *gone) == set(gone)
     say(root, release, "To do when updating: `src/<package>/client.py` was renamed.")
-    assert about(promises.paths_without_a_note(root, release), *gone) == {"dodo.py"}
-    say(root, release, "To do when updating: `dodo.py` is gone, and all in `src/<package>/`.")
+    assert about(promises.paths_without_a_note(root, release), *gone) == {"CHANGELOG.md"}
+    say(root, release, "To do when updating: `CHANGELOG.md` is gone, and all in `src/<package>/`.")
     assert about(promises.paths_without_a_note(root, release), *gone) == set()
-    (root / "CHANGELOG.md").write_text("The last release has no heading: `dodo.py`, `src/<package>/`")
+    (root / "CHANGELOG.md").write_text("The last release has no heading: `CHANGELOG.md`, `src/<package>/`")
     assert about(promises.paths_without_a_note(root, release), *gone) == set(gone)
 
 
 def test_conditions_and_suffixes_rename_no_path(root: Path, release: Path) -> None:
     before = promises.paths_without_a_note(root, release)
-    (root / "template" / "dodo.py").rename(root / "template" / "{% if package %}dodo.py{% endif %}.jinja")
+    (root / "template" / "CHANGELOG.md").rename(root / "template" / "{% if package %}CHANGELOG.md{% endif %}.jinja")
     assert promises.paths_without_a_note(root, release) == before
 
 

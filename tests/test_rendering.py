@@ -127,6 +127,25 @@ def test_log_levels_are_documented_by_use(render: Render) -> None:
         assert f"| {level} | " in page
 
 
+def test_common_issues_are_documented(render: Render) -> None:
+    page = (render() / "docs" / "operations.md").read_text().partition("\n## When something is wrong\n")[2]
+    for symptom in ("OOMKilled", "the pool is exhausted", "slow to start", "Answers are slow"):
+        assert symptom in page
+
+
+def test_compose_has_the_servers_on_this_machine_only(render: Render) -> None:
+    text = (render() / "compose.yaml").read_text()
+    services = yaml.safe_load(text)["services"]
+    assert services.keys() == {"postgres", "redis"}
+    for service in services.values():
+        assert re.search("@sha256:[0-9a-f]{64}$", service["image"])
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert service["healthcheck"]["test"][0] == "CMD"
+    assert not (render(preset="minimal") / "compose.yaml").exists()
+    commented = dict(re.findall(r"^#   ([A-Z_]+)=(.*)$", text, re.MULTILINE))
+    assert commented.keys() == {"DATABASE_URL", "REDIS_URL"}
+
+
 def test_hostile_answers_arrive_as_they_were_given(render: Render) -> None:
     project = tomllib.loads((render(package="a", preset="full", **HOSTILE) / "pyproject.toml").read_text())["project"]
     assert project["description"] == HOSTILE["description"]

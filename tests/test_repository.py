@@ -81,7 +81,8 @@ def test_every_dependency_has_its_reason() -> None:
     rendered = (ROOT / "template" / "pyproject.toml.jinja").read_text()
     requirements += re.findall(r'^    "([a-z0-9-]+>=.*)",$', rendered, re.MULTILINE)
     for row in (ROOT / "extensions").glob("*.yml"):
-        requirements += yaml.safe_load(row.read_text())["requires"]
+        read = yaml.safe_load(row.read_text())
+        requirements += read["requires"] + read.get("develop", [])
     for requirement in requirements:
         name = re.split(r"[>\[]", requirement)[0]
         assert f"**{name}**" in decisions, f"{name} has no reason in docs/decisions.md"

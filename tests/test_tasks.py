@@ -1,5 +1,6 @@
 """Tasks of a rendered project, run as its developers and its CI run them."""
 
+import fcntl
 import json
 import re
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.shell import clean_environment, uv
+from tests.shell import clean_environment, git, uv
 
 pytestmark = pytest.mark.slow
 Project = Callable[..., Path]
@@ -41,6 +42,63 @@ def test_serve_starts_with_nothing_set_in_development_and_ends_with_ctrl_c(proje
         rest = process.stdout.read()
         assert "stopped" in rest
         assert "Traceback" not in rest
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Run `doit serve`, yield where it answers, and end it with Ctrl-C."""
+    command = ["uv", "run", "doit", "serve"]
+    environment = clean_environment(PORT="0", METRICS_PORT="0")
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        line = next(line for line in process.stdout if "listening on" in line)
+        yield re.findall(r"http://127\.0\.0\.1:\d+", line)[0]
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+
+
+def ask(url: str, body: bytes | None = None) -> Any:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - our own server
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def test_data_of_development_is_kept_and_nothing_goes_on_running(project: Project) -> None:
+    folder = project()
+    with served(folder) as url:
+        made = ask(f"{url}/items", b'{"name": "a lamp"}')
+    for name in ("postgres", "redis"):
+        # The lock of the process that keeps the server; the system takes it back when that ends.
+        with (folder / ".data" / name / "keeper").open() as keeper:
+            fcntl.flock(keeper, fcntl.LOCK_EX)
+    with served(folder) as url:
+        assert ask(f"{url}/items")["items"] == [made]
+    assert git(folder, "status", "--porcelain") == "?? uv.lock"
+
+
+def test_migration_is_written_for_what_the_models_have(project: Project) -> None:
+    folder = project(package="orders")
+    assert uv(folder, "run", "doit", "migrate").returncode == 0
+    store = folder / "src" / "orders" / "api" / "item_store.py"
+    store.write_text(
+        store.read_text().replace(
+            "    version: Mapped[int]\n", "    version: Mapped[int]\n    colour: Mapped[str | None]\n"
+        )
+    )
+    failed = uv(folder, "run", "pytest", "--quiet", "-k", "goes_up_down_and_up")
+    assert failed.returncode == 1
+    assert "add_column" in failed.stdout
+    written = uv(folder, "run", "doit", "migration", "--", "add a colour")
+    assert written.returncode == 0, written.stdout + written.stderr
+    (path,) = (folder / "src" / "orders" / "migrations" / "versions").glob("*add_a_colour.py")
+    assert "add_column" in path.read_text()
+    assert uv(folder, "run", "doit", "migrate").returncode == 0
+    checked = uv(folder, "run", "pytest", "--quiet", "-k", "goes_up_down_and_up")
+    assert checked.returncode == 0, checked.stdout
+    assert uv(folder, "run", "ruff", "check", str(path)).returncode == 0
+    unsaid = uv(folder, "run", "doit", "migration")
+    assert unsaid.returncode != 0
+    assert "Say in a few words what it does" in unsaid.stderr
 
 
 def test_format_mends_and_check_refuses(project: Project) -> None:

@@ -18,6 +18,8 @@ TABLE_HEAD = "| variable | purpose | default | example | required | secret |\n|-
 
 
 def shown(value: Any) -> str:
+    if value is None:
+        return ""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -71,10 +71,14 @@ def test_head_that_is_too_large_is_refused(service: Running, end: bytes) -> None
 
 def test_log_is_json_with_one_line_a_request() -> None:
     with serving() as service:
-        httpx2.get(f"{service.url}/version", headers={"X-Request-ID": "seen-once"})
+        headers = {"X-Request-ID": "seen-once", "X-Forwarded-For": "203.0.113.7"}
+        for path in ("livez", "version"):
+            httpx2.get(f"{service.url}/{path}", headers=headers)
         service.stop()
     lines = [line for line in service.lines if line["correlation_id"] == "seen-once"]
-    assert [(line["message"], line["status"]) for line in lines] == [("GET /version 200", 200)]
+    assert [(line["message"], line["status"], line["client"]) for line in lines] == [
+        ("GET /version 200", 200, "127.0.0.1")
+    ]
     assert {"started", "stopped"} <= {line["message"] for line in service.lines}
     assert "uvicorn.error" in {line["logger"] for line in service.lines}
     assert all({"timestamp", "level", "logger", "line"} <= line.keys() for line in service.lines)
@@ -92,17 +96,14 @@ def test_sigterm_turns_readiness_off_first_and_finishes() -> None:
     assert service.lines[-1]["message"] == "stopped"
 
 
-@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
-def test_log_level_is_that_of_the_settings(level: str) -> None:
-    with serving(LOG_LEVEL=level) as service:
+def test_log_level_is_that_of_the_settings() -> None:
+    with serving(LOG_LEVEL="DEBUG") as service:
         httpx2.get(f"{service.url}/livez")
         service.stop()
-    assert ("GET /livez 200" in [line["message"] for line in service.lines]) == (level == "DEBUG")
+    assert "GET /livez 200" in {line["message"] for line in service.lines}
 
 
-@pytest.mark.parametrize(
-    ("trusted", "seen"), [("127.0.0.0/8", "203.0.113.7"), ("10.0.0.0/8", "127.0.0.1"), ("", "127.0.0.1")]
-)
+@pytest.mark.parametrize(("trusted", "seen"), [("127.0.0.0/8", "203.0.113.7"), ("10.0.0.0/8", "127.0.0.1")])
 def test_forwarded_addresses_come_from_named_proxies_only(trusted: str, seen: str) -> None:
     with serving(TRUSTED_PROXIES=trusted) as service:
         httpx2.get(f"{service.url}/version", headers={"X-Forwarded-For": "203.0.113.7"})

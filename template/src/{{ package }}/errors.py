@@ -12,7 +12,7 @@ from fastapi.utils import is_body_allowed_for_status_code
 from starlette.exceptions import HTTPException
 
 from .correlation import get_correlation_id
-from .resilience import CircuitOpenError
+from .resilience import CircuitOpenError, UnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = {
@@ -57,8 +57,8 @@ async def _invalid_request(_: Request, error: RequestValidationError) -> JSONRes
     return problem(422, "The request is not valid.", errors=errors)
 
 
-async def _circuit_open(_: Request, error: CircuitOpenError) -> JSONResponse:
-    seconds = math.ceil(error.retry_after or 1)
+async def _unavailable(_: Request, error: CircuitOpenError | UnavailableError) -> JSONResponse:
+    seconds = math.ceil(getattr(error, "retry_after", None) or 1)
     return problem(
         503,
         "Something this service depends on does not answer.",
@@ -70,4 +70,5 @@ def install(app: FastAPI) -> None:
     """Answer errors that reach the edge with problem details."""
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
-    app.exception_handler(CircuitOpenError)(_circuit_open)
+    app.exception_handler(CircuitOpenError)(_unavailable)
+    app.exception_handler(UnavailableError)(_unavailable)

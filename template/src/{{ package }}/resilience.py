@@ -12,14 +12,21 @@ from weakref import WeakSet
 import interlock
 from interlock import CircuitOpenError, Config, LoggingEventListener
 
+from .measures import MEASURES, Measure
+
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
+
+class UnavailableError(ConnectionError):
+    """Something the service depends on is away for the moment; callers are told to come back."""
+
+
 AWAY = (CircuitOpenError, ConnectionError, TimeoutError)
 """Errors that say: the other side is not there."""
 
-__all__ = ["AWAY", "BREAKERS", "FALLBACKS", "CircuitBreaker", "CircuitOpenError", "with_fallback"]
+__all__ = ["AWAY", "BREAKERS", "FALLBACKS", "CircuitBreaker", "CircuitOpenError", "UnavailableError", "with_fallback"]
 
 
 class CircuitBreaker(interlock.CircuitBreaker):
@@ -72,8 +79,20 @@ class _Listener(LoggingEventListener):
 BREAKERS: WeakSet[CircuitBreaker] = WeakSet()
 """Every breaker there is; each counts how often it `opened` and how many calls it `rejected`."""
 
-FALLBACKS: Counter[str] = Counter()
+FALLBACKS: Counter[tuple[str, ...]] = Counter()
 """How often each function's fallback stood in."""
+
+
+def _of_breakers(attribute: str) -> Callable[[], dict[tuple[str, ...], float]]:
+    return lambda: {(breaker.name,): float(getattr(breaker, attribute)) for breaker in BREAKERS}
+
+
+MEASURES += [
+    Measure("circuit_breaker_open", "1 while calls are rejected", "gauge", ("name",), _of_breakers("is_open")),
+    Measure("circuit_breaker_opened", "Times it opened", "counter", ("name",), _of_breakers("opened")),
+    Measure("circuit_breaker_rejected", "Calls it rejected", "counter", ("name",), _of_breakers("rejected")),
+    Measure("fallback_used", "Times a fallback stood in", "counter", ("function",), FALLBACKS.copy),
+]
 
 
 def with_fallback(
@@ -90,7 +109,7 @@ def with_fallback(
         name = f"{function.__module__}.{function.__qualname__}"
 
         def fall_back(error: Exception) -> R:
-            FALLBACKS[name] += 1
+            FALLBACKS[(name,)] += 1
             logger.warning("fallback for %s", name, exc_info=error)
             return copy.deepcopy(fallback_value)
 

@@ -1,0 +1,175 @@
+"""Real servers and a real service, each a process of its own, from the environment of a rendered project."""
+
+import re
+import select
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.shell import clean_environment
+
+SECRET_KEY = "0f8e1d2c3b4a59687786a5b4c3d2e1f0"
+# The server of the project's own development, for as long as standard input is open.
+EMBEDDED = """
+import sys
+from pathlib import Path
+from embedded import running
+with running(sys.argv[1], Path(sys.argv[2])) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+def python(project: Path) -> str:
+    """Return the Python of a project's environment."""
+    return str(project / ".venv" / "bin" / "python")
+
+
+@contextmanager
+def embedded(project: Path, name: str, folder: Path) -> Iterator[str]:
+    """Yield the URL of a server that keeps its data in a folder; a second one there finds what the first one left."""
+    command = [python(project), "-c", EMBEDDED, name, str(folder)]
+    with subprocess.Popen(
+        command, cwd=project / "scripts", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.stdin.close()
+            server.wait(timeout=30)
+
+
+@contextmanager
+def unix_socket(port: int, path: Path) -> Iterator[None]:
+    """Let whoever opens a socket at this path speak with a port of this machine."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as there:
+                while readable := select.select([self.request, there], [], [])[0]:
+                    for side in readable:
+                        if not (data := side.recv(65536)):
+                            return
+                        (there if side is self.request else self.request).sendall(data)
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
+        server.daemon_threads = True
+        path.chmod(0o777)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+class Service(NamedTuple):
+    """A running service, and where it answers."""
+
+    process: subprocess.Popen[str]
+    url: str
+    metrics: str
+
+    def ask(self, path: str, data: bytes | None = None) -> tuple[int, str, float]:
+        """Return status, body and seconds of an answer; 0 where there was none."""
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})  # noqa: S310
+        started = time.monotonic()
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own server
+                return answer.status, answer.read().decode(), time.monotonic() - started
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(), time.monotonic() - started
+        except OSError as error:
+            return 0, str(error), time.monotonic() - started
+
+    def outcomes(self, metric: str) -> Counter[str]:
+        """Return the values of a metric by its label `outcome`."""
+        with urllib.request.urlopen(self.metrics, timeout=5) as answer:  # noqa: S310 - our own server
+            text = answer.read().decode()
+        return Counter(
+            {
+                outcome: int(float(value))
+                for outcome, value in re.findall(rf'^{metric}{{.*outcome="(\w+)".*}} (\S+)$', text, re.MULTILINE)
+            }
+        )
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextmanager
+def service(project: Path, **variables: str) -> Iterator[Service]:
+    """Yield the service of a project, as production runs it."""
+    port, metrics = free_port(), free_port()
+    given = {"HOST": "127.0.0.1", "PORT": str(port), "METRICS_PORT": str(metrics), "SECRET_KEY": SECRET_KEY}
+    environment = clean_environment(**given, DRAIN_SECONDS="0", **variables)
+    environment.pop("APP_ENV", None)
+    command = [python(project), "-m", "my_service", "serve"]
+    with subprocess.Popen(
+        command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        running = Service(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics")
+        lines: list[str] = []
+        threading.Thread(target=lambda: lines.extend(process.stdout or ())).start()
+        try:
+            while running.ask("/livez")[0] != 200:
+                assert process.poll() is None, "".join(lines)
+                time.sleep(0.05)
+            yield running
+            assert process.poll() is None, "it was not restarted by anybody"
+        finally:
+            process.kill()
+
+
+def migrate(project: Path, url: str) -> None:
+    """Bring a database to where the project's models are."""
+    environment = clean_environment(DATABASE_URL=url, SECRET_KEY=SECRET_KEY, REDIS_URL="redis://127.0.0.1:1")
+    subprocess.run([python(project), "-m", "my_service", "migrate"], env=environment, cwd=project, check=True)
+
+
+class Answered(NamedTuple):
+    """An answer, and when it was there."""
+
+    moment: float
+    path: str
+    status: int
+    seconds: float
+
+
+@contextmanager
+def load(running: Service, *paths: str) -> Iterator[list[Answered]]:
+    """Ask for each of the paths over and over, each by a thread of its own, and yield the growing list of answers."""
+    answers: list[Answered] = []
+    over = threading.Event()
+
+    def ask(path: str) -> None:
+        while not over.is_set():
+            status, _, seconds = running.ask(path)
+            answers.append(Answered(time.monotonic(), path, status, seconds))
+
+    threads = [threading.Thread(target=ask, args=[path]) for path in paths]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def statuses(answers: list[Answered], path: str) -> Counter[int]:
+    """Return how often each status was answered on a path."""
+    return Counter(answer.status for answer in answers if answer.path == path)
