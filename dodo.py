@@ -64,7 +64,7 @@ def task_docs() -> Task:
 
 def task_benchmark() -> Task:
     """Measure what the service costs beside a bare FastAPI."""
-    return {"actions": [lambda: run(sys.executable, "benchmarks/service.py")]}
+    return {"actions": [lambda: run(sys.executable, "-m", "benchmarks.service")]}
 
 
 def task_reserved() -> Task:
