@@ -25,6 +25,7 @@ VARIABLE = {
         "help": {"type": "string", "pattern": "^[A-Z].*[^.]$"},
         "default": {"type": "string"},
         "development": {"type": "string", "description": "the default in development, where it differs"},
+        "kubernetes": {"type": "string", "description": "the value in the manifests, where it differs"},
         "example": {"type": "string"},
         "required": {"type": "boolean"},
         "secret": {"type": "boolean"},
@@ -58,7 +59,12 @@ SCHEMA: dict[str, Any] = {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["name", "module", "help"],
-                "properties": {name: {"type": "string"} for name in ("name", "module", "help")},
+                "properties": {
+                    "name": {"type": "string", "pattern": "^[a-z]+$"},
+                    "module": {"type": "string"},
+                    "help": {"type": "string"},
+                    "job": {"const": True, "description": "a Job runs it before a new version is rolled out"},
+                },
             },
         },
         "develop": REQUIREMENTS | {"description": "the same for development and tests"},
@@ -87,6 +93,16 @@ SCHEMA: dict[str, Any] = {
             },
         },
         "untyped": {"type": "array", "items": {"type": "string"}, "description": "modules without types, for mypy"},
+        "egress": {
+            "type": "array",
+            "description": "what it connects to: pods of that role, or the internet",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["port", "to"],
+                "properties": {"port": {"type": "integer"}, "to": {"type": "string", "pattern": "^[a-z]+$"}},
+            },
+        },
         "ports": {
             "type": "array",
             "description": "ports the service listens on for it",

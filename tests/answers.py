@@ -37,10 +37,19 @@ RENDERED: list[dict[str, Any]] = [
     {"preset": "minimal", "deploy": "kubernetes"},
     {"cpu_limit": "none", "memory_limit": "2Gi", "cpu_request": "1"},
     {"cpu_limit": "2", "memory_limit": "2Gi", "cpu_request": "1", "memory_request": "1Gi"},
+    {"gateway": "gateways/public", "managed_cidr": "10.0.0.0/16", "image_pull_secret": "registry"},
 ]
 """What is rendered and goes through the static gates."""
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"gateway": "public"}, "namespace/name"),
+    ({"gateway": "Gateways/public"}, "namespace/name"),
+    ({"gateway": "a/b: c"}, "namespace/name"),
+    ({"managed_cidr": "10.0.0.1"}, "IPv4 network"),
+    ({"managed_cidr": "10.0.0.256/8"}, "IPv4 network"),
+    ({"managed_cidr": "10.0.0.0/33"}, "IPv4 network"),
+    ({"managed_cidr": "10.0.0/16"}, "IPv4 network"),
+    ({"image_pull_secret": "My Secret"}, "A Secret has a name"),
     ({"package": "class"}, "take one of your own"),
     ({"package": "json"}, "take one of your own"),
     ({"package": "fastapi"}, "take one of your own"),

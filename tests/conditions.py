@@ -31,6 +31,8 @@ SEEN: set[Way] = set()
 UNREACHABLE = {
     "questions/choices.jinja: `catalogue | sort(attribute='name')` was never empty": "There is always a row.",
     "template/{% if servers %}compose.yaml{% endif %}.jinja: `servers` was never empty": "There is one.",
+    "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/components/{% if jobs %}migration{% endif %}/"
+    "kustomization.yaml.jinja: `jobs` was never empty": "The folder is there for them.",
     "template/docs/deployment/development.md.jinja: `servers` was never empty": "The section is there for them.",
 }
 """What cannot be rendered, and why. An entry that can, or is no more, fails the test."""

@@ -27,6 +27,9 @@ TRIED: dict[str, list[str]] = {
     "cpu_limit": ["500m", "2", "none"],
     "memory_request": ["256Mi", "1Gi"],
     "memory_limit": ["512Mi", "2Gi"],
+    "gateway": ["none", "gateways/public"],
+    "managed_cidr": ["none", "10.0.0.0/16"],
+    "image_pull_secret": ["none", "registry"],
 }
 
 

@@ -30,6 +30,7 @@ ROWS: list[dict[str, Any]] = [
         "help": "A safe",
         "presets": ["full"],
         "requires": ["safe>=1,<2"],
+        "egress": [{"port": 443, "to": "internet"}],
         "variables": [
             {"name": "SAFE_KEY", "help": "Key to the safe", "example": "abc", "required": True, "secret": True}
         ],

@@ -28,6 +28,8 @@ AGGREGATES = {
     "docs/deployment/development.md",
     "docs/development/ci-cd-testing.md",
     "kubernetes/base/deployment.yaml",
+    "kubernetes/base/kustomization.yaml",
+    "kubernetes/base/network-policy.yaml",
     "src/my_service/__main__.py",
     "src/my_service/app.py",
     "src/my_service/settings.py",
@@ -93,14 +95,15 @@ def rendered(condition: str) -> set[str]:
 def own_files(row: dict[str, Any]) -> set[str]:
     """Return the files that are there because of the row, and for no other reason."""
     servers = {name for name in rendered("{% if servers %}") if name not in rendered("' in chosen")}
-    return rendered(f"'{row['name']}' in chosen") | (servers if "container" in row else set())
+    jobs = rendered("{% if jobs %}") if any("job" in command for command in row.get("commands", ())) else set()
+    return rendered(f"'{row['name']}' in chosen") | jobs | (servers if "container" in row else set())
 
 
 def own_words(row: dict[str, Any]) -> set[str]:
     """Return what a line of the row has in it: its name, or something that the row says."""
     variables, ports = row.get("variables", []), row.get("ports", [])
-    lines = [*variables, *ports, *row.get("commands", []), *row.get("tasks", [])]
-    said = {value for each in lines for value in each.values() if isinstance(value, str)}
+    lines = [*variables, *ports, *row.get("commands", []), *row.get("tasks", []), *row.get("egress", [])]
+    said = {str(value) for each in lines for value in each.values() if not isinstance(value, bool)}
     said |= {"pytest-xdist", "--numprocesses", "--dist"} if "container" in row else set()
     return {row["name"], *row["requires"], *row.get("develop", []), *row.get("untyped", []), *said}
 

@@ -27,6 +27,11 @@ SECRET = "5f0c1e9b7a3d4826b1f0e9d8c7a6b5f4"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TAG = "localhost/slipway-test:1.2.3"
 MOST_MEGABYTES = 260
+GIVEN = {
+    "SECRET_KEY": SECRET,
+    "DATABASE_URL": "postgresql://postgres@/postgres?host=/sockets",
+    "REDIS_URL": "unix:///sockets/redis",
+}
 Run = Callable[..., AbstractContextManager[engines.Container]]
 NO_REGISTRY = re.compile("pinging container registry|failed to resolve source|dial tcp")
 
@@ -72,18 +77,29 @@ def sockets(project_folder: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def run(engine: str, image: str, sockets: dict[str, str]) -> Run:
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder like that of a mounted Secret: each file is a link to one in a version of all."""
+    folder = tmp_path_factory.mktemp("secrets")
+    version = folder / "..2026_11_24"
+    version.mkdir()
+    (folder / "..data").symlink_to(version.name)
+    for name, value in GIVEN.items():
+        (version / name).write_text(value)
+        (folder / name).symlink_to(f"..data/{name}")
+    for path in (folder, version):
+        path.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(engine: str, image: str, sockets: dict[str, str], secrets: Path) -> Run:
     """Return a function that runs the image, by its tag, with other arguments or with more variables."""
-    given = {
-        "SECRET_KEY": SECRET,
-        "DATABASE_URL": "postgresql://postgres@/postgres?host=/sockets",
-        "REDIS_URL": "unix:///sockets/redis",
-    }
+    mounts = sockets | {"/run/secrets": str(secrets)}
 
     def run_with(*args: str, tag: str = image, **env: str) -> AbstractContextManager[engines.Container]:
-        return engines.run(engine, tag, *args, env=given | env, port=8080, mounts=sockets)
+        return engines.run(engine, tag, *args, env=env, port=8080, mounts=mounts)
 
-    with run_with("migrate") as migrating:
+    with engines.run(engine, image, "migrate", env=GIVEN, port=8080, mounts=sockets) as migrating:
         assert exit_code(engine, migrating) == 0, migrating.logs()
     return run_with
 
@@ -116,6 +132,11 @@ def ask(container: engines.Container, path: str) -> dict[str, Any]:
 def test_is_ready_and_knows_what_it_is(container: engines.Container) -> None:
     assert ask(container, "/readyz")["status"] == "ok"
     assert ask(container, "/version") == {"version": "1.2.3", "commit": COMMIT, "built": "2026-01-02T03:04:05+00:00"}
+
+
+def test_secrets_are_files_that_nobody_inherits(container: engines.Container) -> None:
+    assert SECRET not in container.exec("cat", "/proc/1/environ").stdout
+    assert container.exec("cat", "/run/secrets/SECRET_KEY").stdout == SECRET
 
 
 def test_runs_without_root_capabilities_and_a_writable_disk(container: engines.Container) -> None:

@@ -1,13 +1,11 @@
 """Every rendering is what a careful colleague would have committed, and says nothing of its making."""
 
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -15,8 +13,6 @@ from tests.answers import HOSTILE, LONG, RENDERED
 from tests.conftest import Render
 from tests.covering import as_answers, covering
 from tests.shell import ROOT, clean_environment, differing, files
-
-KUBERNETES = ("1.31", "1.37")
 
 
 @pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)], ids=["pairs", "triples"])
@@ -174,30 +170,6 @@ def test_scripts_of_workflows_are_without_findings(renderings: list[Path], tmp_p
 
 def test_dockerfiles_are_without_findings(renderings: list[Path]) -> None:
     run("hadolint", *documents(renderings, "Dockerfile"))
-
-
-def test_manifests_are_valid(renderings: list[Path]) -> None:
-    manifests = [yaml.safe_load(path.read_text()) for path in documents(renderings, "*.yaml") if "base" in path.parts]
-    applied = [manifest for manifest in manifests if manifest["kind"] != "Kustomization"]
-    assert len(applied) >= 3
-    for manifest in applied:
-        for version in KUBERNETES:
-            kubernetes_validate.validate(manifest, version, strict=True)
-    selectors = {
-        str(each["spec"]["selector"])
-        for each in applied
-        if each["metadata"]["name"] == "orders" and "selector" in each.get("spec", {})
-    }
-    assert len(selectors) == 2, "of the Deployment and of the Service: they are the same in every rendering"
-
-
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which holds kustomize, is not installed")
-def test_kustomizations_build(renderings: list[Path]) -> None:
-    folders = [folder / "kubernetes" for folder in renderings if (folder / "kubernetes").is_dir()]
-    distinct = {str(sorted(files(folder).items())): folder for folder in folders}
-    assert len(distinct) > 5
-    for folder in distinct.values():
-        run("kubectl", "kustomize", folder)
 
 
 def pairs(answers: dict[str, Any], other: dict[str, Any], render: Render) -> tuple[dict[str, bytes], dict[str, bytes]]:

@@ -23,6 +23,9 @@ def test_conditions_in_names_are_at_the_leaf() -> None:
         "{% if 'postgres' in chosen %}migrations{% endif %}",
         "{% if 'prometheus' in chosen %}observability{% endif %}",
         "{% if servers %}embedded{% endif %}",
+        "{% if jobs %}migration{% endif %}",
+        "{% if gateway != 'none' %}http-route{% endif %}",
+        "{% if 'prometheus' in chosen %}monitoring{% endif %}",
     }
 
 
@@ -45,6 +48,8 @@ def test_workflows_tasks_and_dockerfile_have_no_conditions() -> None:
         ("src/my_service/app.py", 3),
         ("src/my_service/settings.py", 1),
         ("kubernetes/kustomization.yaml", 1),
+        ("kubernetes/overlays/production/kustomization.yaml", 1),
+        ("kubernetes/overlays/staging/kustomization.yaml", 1),
     ],
 )
 def test_lines_of_the_user_have_a_place_of_their_own(render: Render, name: str, zones: int) -> None:

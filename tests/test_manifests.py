@@ -1,0 +1,400 @@
+"""Manifests hold together, whatever was answered and however it is rolled out."""
+
+import json
+import re
+import shutil
+import subprocess
+from ipaddress import ip_address, ip_network
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import copier
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from extensions.rows import rows
+from tests.answers import RENDERED
+from tests.conftest import Render
+from tests.covering import as_answers, covering
+from tests.manifests import Manifests, Object, kustomize
+from tests.settings import default, settings
+from tests.shell import ROOT, clean_environment, files
+
+pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which holds kustomize, is not installed")
+
+KUBERNETES = tuple(f"1.{minor}" for minor in range(31, 38))
+SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "tests" / "schemas").iterdir()}
+TRIPLES = pytest.param(3, marks=pytest.mark.slow)
+# https://www.postgresql.org/docs/current/runtime-config-connection.html: 100, of which 3 are reserved.
+CONNECTIONS = 97
+MEBIBYTES = {"Mi": 1, "Gi": 1024}
+
+
+@pytest.fixture(scope="module", params=[2, TRIPLES], ids=["pairs", "triples"])
+def manifests(request: pytest.FixtureRequest, render: Render) -> list[Manifests]:
+    """Return what is built of all renderings that are rolled out on Kubernetes, those that are equal once."""
+    found = {}
+    for answers in [*RENDERED, *map(as_answers, covering(request.param))]:
+        project = render(**answers)
+        if (project / "kubernetes").is_dir():
+            found[json.dumps(sorted(map(str, files(project / "kubernetes").items())))] = Manifests(project)
+    assert len(found) > 5
+    return list(found.values())
+
+
+def matches(selector: Object, labels: dict[str, str]) -> bool:
+    """Tell whether a selector selects a pod with these labels."""
+    plain = selector if set(selector) - {"matchLabels", "matchExpressions"} else selector.get("matchLabels", {})
+    return plain.items() <= labels.items() and all(
+        each["operator"] == "In" and labels.get(each["key"]) in each["values"]
+        for each in selector.get("matchExpressions", ())
+    )
+
+
+def name(each: Manifests) -> str:
+    """Return the name of the service, as its objects have it."""
+    found: str = each.one("Deployment")["metadata"]["name"]
+    return found
+
+
+def chosen(each: Manifests) -> list[dict[str, Any]]:
+    """Return the rows that were chosen."""
+    answers = yaml.safe_load((each.project / ".copier-answers.yml").read_text())
+    found = {answers[kind] for kind in ("database", "cache", "queue", "secrets", "errors")} | {
+        *answers["observability"]
+    }
+    return [row for row in rows() if row["name"] in found]
+
+
+def configuration(each: Manifests, variant: str = "production") -> dict[str, str]:
+    """Return the settings that its pods are given."""
+    data: dict[str, str] = each.one("ConfigMap", variant=variant)["data"]
+    return data
+
+
+def setting(each: Manifests, variable: str) -> float:
+    """Return a number that the service is set to in the cluster."""
+    return float(configuration(each).get(variable) or default(each.project, variable))
+
+
+def test_objects_are_valid_everywhere(manifests: list[Manifests]) -> None:
+    objects = {json.dumps(each, sort_keys=True): each for built in manifests for each in built.objects}
+    kinds = set()
+    for each in objects.values():
+        kinds.add(each["kind"])
+        if each["kind"] in SCHEMAS:
+            jsonschema.validate(each, SCHEMAS[each["kind"]])
+            continue
+        for version in KUBERNETES if len(manifests) > 30 else KUBERNETES[:: len(KUBERNETES) - 1]:
+            kubernetes_validate.validate(each, version, strict=True)
+    assert kinds > SCHEMAS.keys() | {"Job", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+
+
+def test_root_applies_production_and_nothing_else(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        assert kustomize(each.folder) == each.variants["production"]
+        assert [found["kind"] for found in each.variants["production"]].count("Deployment") == 1
+        assert configuration(each)["APP_ENV"] == "production"
+        assert configuration(each, "staging") == configuration(each) | {"APP_ENV": "staging"}
+
+
+def test_settings_roll_back_with_the_pods(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        for variant in each.variants:
+            hashed = each.one("ConfigMap", variant=variant)["metadata"]["name"]
+            assert re.fullmatch(rf"{name(each)}-[a-z0-9]{{10}}", hashed)
+            assert {pod.container["envFrom"][0]["configMapRef"]["name"] for pod in each.pods(variant)} == {hashed}
+        names = {each.one("ConfigMap", variant=variant)["metadata"]["name"] for variant in ("production", "staging")}
+        assert len(names) == 2
+
+
+def test_settings_in_the_cluster_are_settings(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        assert configuration(each).keys() <= settings(each.project).keys()
+        others = {variable["name"] for row in chosen(each) for variable in row.get("variables", ())}
+        assert configuration(each).keys() <= {"APP_ENV", "LOG_LEVEL"} | others
+
+
+def test_selectors_are_those_of_the_first_release(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        app = name(each)
+        expected = {
+            app: {"app": app, "track": "stable", "version": "blue"},
+            f"{app}-canary": {"app": app, "track": "canary", "version": "blue"},
+            f"{app}-green": {"app": app, "track": "stable", "version": "green"},
+        }
+        found = [found for found in each.objects if found["kind"] == "Deployment"]
+        assert {found["metadata"]["name"] for found in found} == expected.keys()
+        for deployment in found:
+            labels = expected[deployment["metadata"]["name"]]
+            assert deployment["spec"]["selector"] == {"matchLabels": labels}
+            assert deployment["spec"]["template"]["metadata"]["labels"] == labels
+        assert each.one("Service", app)["spec"]["selector"] == {"app": app, "version": "blue"}
+
+
+def test_strategies_are_disjoint(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        pods = {pod.owner["metadata"]["name"]: pod.labels for pod in each.pods()}
+        deployments = {
+            found["metadata"]["name"]: found["spec"]["selector"]
+            for found in each.objects
+            if found["kind"] == "Deployment"
+        }
+        for one, other in combinations(pods, 2):
+            assert pods[one] != pods[other]
+        for owner, selector in deployments.items():
+            assert [pod for pod, labels in pods.items() if matches(selector, labels)] == [owner]
+        served = [
+            pod for pod, labels in pods.items() if matches(each.one("Service", name(each))["spec"]["selector"], labels)
+        ]
+        assert sorted(served) == [name(each), f"{name(each)}-canary"], "neither an idle slot nor a job"
+
+
+def test_what_is_referred_to_exists(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        everything = {(found["kind"], found["metadata"]["name"]) for found in each.objects}
+        page = (each.project / "docs" / "deployment" / "production.md").read_text()
+        for variant in each.variants:
+            own = {(found["kind"], found["metadata"]["name"]) for found in each.variants[variant]}
+            for pod in each.pods(variant):
+                volumes = {volume["name"]: volume for volume in pod.spec["volumes"]}
+                assert {mount["name"] for mount in pod.container["volumeMounts"]} == volumes.keys()
+                assert f"secret generic {volumes['secrets']['secret']['secretName']}" in page
+                assert ("ServiceAccount", pod.spec["serviceAccountName"]) in everything
+        for found in each.objects:
+            spec = found.get("spec", {})
+            match found["kind"]:
+                case "HorizontalPodAutoscaler":
+                    assert (spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"]) in everything
+                    assert spec["scaleTargetRef"]["name"] == found["metadata"]["name"]
+                case "HTTPRoute":
+                    backends = {backend["name"] for rule in spec["rules"] for backend in rule["backendRefs"]}
+                    assert {("Service", backend) for backend in backends} <= own | everything
+                case "Service":
+                    assert any(matches(spec["selector"], pod.labels) for pod in each.pods())
+                case "PodMonitor":
+                    ports = {port["name"] for pod in each.pods("production") for port in pod.container["ports"]}
+                    assert {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]} <= ports
+                    assert all(matches(spec["selector"], pod.labels) for pod in each.pods("production"))
+
+
+def test_probe_paths_are_routes(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        health = next(each.project.glob("src/*/health.py")).read_text()
+        for pod in each.pods("production"):
+            probes = {
+                probe: pod.container[f"{probe}Probe"]["httpGet"] for probe in ("liveness", "readiness", "startup")
+            }
+            for probe in probes.values():
+                assert f'"{probe["path"]}"' in health
+            paths = {probe: get["path"] for probe, get in probes.items()}
+            assert paths == {"liveness": "/livez", "readiness": "/readyz", "startup": "/livez"}
+
+
+def test_ports_agree(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        expected = {"http": default(each.project, "PORT")}
+        for row in chosen(each):
+            expected |= {port["name"]: default(each.project, port["variable"]) for port in row.get("ports", ())}
+        for pod in each.pods("production"):
+            assert {port["name"]: port["containerPort"] for port in pod.container["ports"]} == expected
+        for service in (found for found in each.objects if found["kind"] == "Service"):
+            assert {port["targetPort"] for port in service["spec"]["ports"]} == {"http"}
+        assert f"EXPOSE {int(expected['http'])}" in (each.project / "Dockerfile").read_text()
+        callers = each.one("NetworkPolicy", f"{name(each)}-callers")["spec"]["ingress"]
+        assert sorted(port["port"] for rule in callers for port in rule["ports"]) == sorted(expected.values())
+
+
+def test_only_what_was_chosen_goes_in_or_out(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        answers = yaml.safe_load((each.project / ".copier-answers.yml").read_text())
+        policy = each.one("NetworkPolicy", name(each))["spec"]
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+        assert "ingress" not in policy
+        assert all(matches(policy["podSelector"], pod.labels) for pod in each.pods())
+        first, *rest = policy["egress"]
+        assert [port["port"] for port in first["ports"]] == [53, 53]
+        assert all(rule.get("to") for rule in policy["egress"]), "no rule allows everything"
+        needed = [(way["port"], way["to"]) for row in chosen(each) for way in row.get("egress", ())]
+        assert [rule["ports"][0]["port"] for rule in rest] == [port for port, _ in needed]
+        cidr = answers["managed_cidr"]
+        for rule, (_, role) in zip(rest, needed, strict=True):
+            peer = {"podSelector": {"matchLabels": {"role": role}}} if cidr == "none" else {"ipBlock": {"cidr": cidr}}
+            assert rule["to"] == [peer]
+        frontend, *others = each.one("NetworkPolicy", f"{name(each)}-callers")["spec"]["ingress"]
+        assert frontend["from"][0] == {"podSelector": {"matchLabels": {"role": "frontend"}}}
+        namespaces = [peer["namespaceSelector"]["matchLabels"] for peer in frontend["from"][1:]]
+        gateway = answers["gateway"].partition("/")[0]
+        assert namespaces == [{"kubernetes.io/metadata.name": gateway}] * (gateway != "none")
+        assert [rule["from"][0]["podSelector"]["matchLabels"] for rule in others] == [
+            {"app.kubernetes.io/name": row["name"]} for row in chosen(each) if "ports" in row
+        ]
+
+
+def test_internet_is_reached_and_nothing_private(root: Path, tmp_path: Path) -> None:
+    row: Object = {"name": "safe", "kind": "errors", "help": "A safe", "presets": ["api"], "requires": []}
+    row["egress"] = [{"port": 443, "to": "internet"}]
+    (root / "extensions" / "safe.yml").write_text(yaml.safe_dump(row))
+    copier.run_copy(str(root), tmp_path / "project", defaults=True, quiet=True, unsafe=False)
+    policy = Manifests(tmp_path / "project").one("NetworkPolicy", "my-service")["spec"]
+    (rule,) = (rule for rule in policy["egress"] if rule["ports"] == [{"port": 443}])
+    (peer,) = rule["to"]
+    allowed = ip_network(peer["ipBlock"]["cidr"])
+    kept_out = [ip_network(each) for each in peer["ipBlock"]["except"]]
+    assert ip_address("1.1.1.1") in allowed
+    for address in ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "1.1.1.1"):
+        assert any(ip_address(address) in each for each in kept_out) == (address != "1.1.1.1")
+
+
+def test_requests_come_through_the_gateway_that_was_named(manifests: list[Manifests]) -> None:
+    gateways = set()
+    for each in manifests:
+        answers = yaml.safe_load((each.project / ".copier-answers.yml").read_text())
+        routes = [found for found in each.variants["production"] if found["kind"] == "HTTPRoute"]
+        gateways |= {
+            f"{parent['namespace']}/{parent['name']}" for route in routes for parent in route["spec"]["parentRefs"]
+        }
+        assert len(routes) == (answers["gateway"] != "none")
+        for route in routes:
+            (rule,) = route["spec"]["rules"]
+            assert [backend["weight"] for backend in rule["backendRefs"]] == [100, 0]
+    assert gateways == {"gateways/public"}
+
+
+def test_registry_is_opened_by_the_secret_that_was_named(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        answers = yaml.safe_load((each.project / ".copier-answers.yml").read_text())
+        secret = answers["image_pull_secret"]
+        expected = [] if secret == "none" else [{"name": secret}]
+        assert each.one("ServiceAccount").get("imagePullSecrets", []) == expected
+
+
+def test_pods_are_restricted(manifests: list[Manifests]) -> None:
+    # https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    for each in manifests:
+        assert "USER 10001:10001" in (each.project / "Dockerfile").read_text()
+        for pod in each.pods():
+            assert pod.spec["securityContext"] == {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "runAsGroup": 10001,
+                "fsGroup": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            }
+            assert pod.container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert pod.spec["automountServiceAccountToken"] is pod.spec["enableServiceLinks"] is False
+            assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & pod.spec.keys()
+        assert each.one("ServiceAccount")["automountServiceAccountToken"] is False
+
+
+def test_what_is_mounted_is_secret_or_bounded(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        folder = re.search(r"^# SECRETS_DIR=(.*)$", (each.project / ".env.example").read_text(), re.MULTILINE)
+        assert folder
+        for pod in each.pods():
+            mounts = {mount["mountPath"]: mount for mount in pod.container["volumeMounts"]}
+            assert mounts.keys() == {"/tmp", folder[1]}
+            assert mounts[folder[1]]["readOnly"] is True
+            volumes = {volume["name"]: volume for volume in pod.spec["volumes"]}
+            assert volumes["secrets"]["secret"]["defaultMode"] == 0o440
+            assert volumes["tmp"] == {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
+            assert [source.keys() for source in pod.container["envFrom"]] == [{"configMapRef"}]
+            assert "env" not in pod.container
+            limit = pod.container["resources"]["limits"]["ephemeral-storage"]
+            assert memory(limit) > memory("64Mi")
+        assert not [found for found in each.objects if found["kind"] == "Secret"]
+
+
+def memory(quantity: str) -> int:
+    """Return mebibytes."""
+    return int(quantity[:-2]) * MEBIBYTES[quantity[-2:]]
+
+
+def test_resources_are_the_answers(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        answers = yaml.safe_load((each.project / ".copier-answers.yml").read_text())
+        for pod in each.pods():
+            resources = pod.container["resources"]
+            assert str(resources["requests"]["cpu"]) == answers["cpu_request"]
+            assert str(resources["limits"].get("cpu", "none")) == answers["cpu_limit"]
+            assert resources["requests"]["memory"] == answers["memory_request"]
+            assert resources["limits"]["memory"] == answers["memory_limit"]
+
+
+def test_roll_out_and_disruption_leave_enough(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        spec = each.one("Deployment")["spec"]
+        assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+        assert spec["minReadySeconds"] > 0
+        assert "replicas" not in spec, "they would be set back at each roll-out"
+        scale = each.one("HorizontalPodAutoscaler")["spec"]
+        assert each.one("PodDisruptionBudget")["spec"]["maxUnavailable"] < scale["minReplicas"] < scale["maxReplicas"]
+        assert matches(each.one("PodDisruptionBudget")["spec"]["selector"], next(each.pods("production")).labels)
+        (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+        assert spread["labelSelector"] == spec["selector"]
+
+
+def test_pools_of_all_pods_fit_the_database(manifests: list[Manifests]) -> None:
+    with_database = [each for each in manifests if "DATABASE_POOL_SIZE" in settings(each.project)]
+    assert with_database
+    for each in with_database:
+        pods = each.one("HorizontalPodAutoscaler")["spec"]["maxReplicas"]
+        pods += each.one("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+        pool = setting(each, "DATABASE_POOL_SIZE") + setting(each, "DATABASE_MAX_OVERFLOW")
+        # Both slots, or the stable track and a canary of half; and whoever migrates.
+        assert 2 * pods * pool + 1 <= CONNECTIONS
+
+
+def test_grace_is_longer_than_what_happens_in_it(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        for pod in each.pods("production"):
+            before = pod.container["lifecycle"]["preStop"]["sleep"]["seconds"]
+            after = setting(each, "DRAIN_SECONDS") + setting(each, "SHUTDOWN_SECONDS")
+            assert pod.spec["terminationGracePeriodSeconds"] > before + after
+
+
+def test_migration_is_the_service_run_once(manifests: list[Manifests]) -> None:
+    with_jobs = [each for each in manifests if "migration" in each.variants]
+    expected = [each for each in manifests if any(row["kind"] == "database" for row in chosen(each))]
+    assert with_jobs == expected != []
+    for each in with_jobs:
+        job = each.one("Job", variant="migration")
+        (pod,) = each.pods("migration")
+        (service,) = each.pods("production")
+        assert pod.container["args"] == ["migrate"]
+        for same in ("image", "envFrom", "volumeMounts", "resources", "securityContext"):
+            assert pod.container[same] == service.container[same]
+        assert job["spec"]["backoffLimit"] > 0
+        assert job["spec"]["activeDeadlineSeconds"] > setting(each, "DATABASE_START_SECONDS")
+        assert {found["kind"] for found in each.variants["migration"]} == {"ConfigMap", "Job", "ServiceAccount"}
+        assert kustomize(each.folder / "migration") == each.variants["migration"]
+
+
+@pytest.mark.slow
+def test_checkov_has_nothing_to_say(manifests: list[Manifests], tmp_path: Path) -> None:
+    distinct = {json.dumps(found, sort_keys=True): found for each in manifests for found in each.objects}
+    assert checkov(tmp_path, *distinct.values()) == set()
+    (pod,) = manifests[0].pods("canary")
+    del pod.owner["metadata"]["annotations"], pod.container["securityContext"]
+    assert checkov(tmp_path, pod.owner) >= {"CKV_K8S_15", "CKV_K8S_20", "CKV_K8S_43"}
+
+
+def checkov(folder: Path, *objects: Object) -> set[str]:
+    """Return what checkov has against objects in a namespace; it stays apart, since it needs other versions of ours."""
+    placed = [found | {"metadata": found["metadata"] | {"namespace": "services"}} for found in objects]
+    (folder / "all.yaml").write_text(yaml.safe_dump_all(placed))
+    command = ["uvx", "--quiet", "--from=checkov==3.3.30", "checkov", "--file=all.yaml", "--framework=kubernetes"]
+    options = ["--skip-download", "--quiet", "--compact"]
+    done = subprocess.run(
+        [*command, *options], cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    failed = set(re.findall(r"^Check: (\w+)", done.stdout, re.MULTILINE))
+    assert (done.returncode, "Passed checks" in done.stdout) == (bool(failed), True), done.stdout + done.stderr
+    return failed
