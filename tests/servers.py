@@ -50,6 +50,15 @@ def embedded(project: Path, name: str, folder: Path) -> Iterator[str]:
             server.wait(timeout=30)
 
 
+def splice(one: socket.socket, other: socket.socket) -> None:
+    """Send on what comes from either of two connections, until one is closed."""
+    while readable := select.select([one, other], [], [])[0]:
+        for side in readable:
+            if not (data := side.recv(65536)):
+                return
+            (other if side is one else one).sendall(data)
+
+
 @contextmanager
 def unix_socket(port: int, path: Path) -> Iterator[None]:
     """Let whoever opens a socket at this path speak with a port of this machine."""
@@ -57,11 +66,7 @@ def unix_socket(port: int, path: Path) -> Iterator[None]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with socket.create_connection(("127.0.0.1", port)) as there:
-                while readable := select.select([self.request, there], [], [])[0]:
-                    for side in readable:
-                        if not (data := side.recv(65536)):
-                            return
-                        (there if side is self.request else self.request).sendall(data)
+                splice(self.request, there)
 
     with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
         server.daemon_threads = True
@@ -77,6 +82,11 @@ class Service(NamedTuple):
     process: subprocess.Popen[str]
     url: str
     metrics: str
+
+    @property
+    def port(self) -> int:
+        """Return where it listens."""
+        return int(self.url.rpartition(":")[2])
 
     def ask(self, path: str, data: bytes | None = None) -> tuple[int, str, float]:
         """Return status, body and seconds of an answer; 0 where there was none."""
@@ -110,11 +120,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def service(project: Path, **variables: str) -> Iterator[Service]:
-    """Yield the service of a project, as production runs it."""
+def service(project: Path, may_end: bool = False, /, **variables: str) -> Iterator[Service]:
+    """Yield the service of a project, as production runs it; unless it may end, it has to run to the last."""
     port, metrics = free_port(), free_port()
     given = {"HOST": "127.0.0.1", "PORT": str(port), "METRICS_PORT": str(metrics), "SECRET_KEY": SECRET_KEY}
-    environment = clean_environment(**given, DRAIN_SECONDS="0", **variables)
+    environment = clean_environment(**given | {"DRAIN_SECONDS": "0"} | variables)
     environment.pop("APP_ENV", None)
     command = [python(project), "-m", "my_service", "serve"]
     with subprocess.Popen(
@@ -128,7 +138,7 @@ def service(project: Path, **variables: str) -> Iterator[Service]:
                 assert process.poll() is None, "".join(lines)
                 time.sleep(0.05)
             yield running
-            assert process.poll() is None, "it was not restarted by anybody"
+            assert may_end or process.poll() is None, "it was not restarted by anybody"
         finally:
             process.kill()
 

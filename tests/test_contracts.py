@@ -34,6 +34,14 @@ def test_commands_without_doit_name_what_is_there(render: Render) -> None:
         assert f"    {command}" in page
 
 
+def test_ways_to_roll_out_are_documented_with_their_commands(render: Render) -> None:
+    tasks = re.findall(r'"scripts/roll_out.py", "(\w+)"', (render() / "dodo.py").read_text())
+    assert len(tasks) > 10
+    page = (render() / "docs" / "deployment" / "production.md").read_text()
+    assert not [task for task in tasks if f"`doit {task}" not in page]
+    assert "roll_out" not in (render(deploy="none") / "dodo.py").read_text()
+
+
 def test_job_that_looks_for_losses_has_the_whole_history(render: Render) -> None:
     jobs = yaml.safe_load((render() / ".github" / "workflows" / "ci.yml").read_text())["jobs"].values()
     (check,) = (job for job in jobs if any("doit check" in step.get("run", "") for step in job.get("steps", [])))

@@ -20,6 +20,7 @@ def test_conditions_in_names_are_at_the_leaf() -> None:
     # These hold nothing else; where the user has files in one, an update leaves them.
     assert folders == {
         "{% if deploy == 'kubernetes' %}kubernetes{% endif %}",
+        "{% if deploy == 'kubernetes' %}rolling_out{% endif %}",
         "{% if 'postgres' in chosen %}migrations{% endif %}",
         "{% if 'prometheus' in chosen %}observability{% endif %}",
         "{% if servers %}embedded{% endif %}",

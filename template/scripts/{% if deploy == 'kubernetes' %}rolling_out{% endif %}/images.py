@@ -1,0 +1,43 @@
+"""The image that is rolled out: one that stays what it is."""
+
+import re
+from importlib.metadata import version
+
+from . import Refused
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+RELEASE = re.compile(r"v?[0-9]+(\.[0-9]+)*((a|b|rc|\.post)[0-9]+)?")
+
+
+def split(image: str) -> tuple[str, str]:
+    """Return the name of an image, and its tag or digest, which may be empty."""
+    name, _, digest = image.partition("@")
+    if digest:
+        return name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name, digest
+    if ":" not in image.rpartition("/")[2]:
+        return image, ""
+    name, _, tag = image.rpartition(":")
+    return name, tag
+
+
+def join(name: str, reference: str) -> str:
+    """Return a name with a tag or a digest."""
+    return f"{name}{'@' if DIGEST.fullmatch(reference) else ':'}{reference}"
+
+
+def released(service: str, name: str, image: str | None) -> str:
+    """Return the image to roll out: the one given, or that of this version.
+
+    Raises Refused for one that may be another one tomorrow.
+    """
+    if image is None:
+        current = version(service)
+        if not RELEASE.fullmatch(current):
+            raise Refused(
+                f"What is here is {current}, which is no release: commit and tag it, or name an image with --image."
+            )
+        return join(name, current)
+    _, reference = split(image)
+    if not reference or reference == "latest":
+        raise Refused(f"{image} may be another image tomorrow: give it a version or a digest.")
+    return image

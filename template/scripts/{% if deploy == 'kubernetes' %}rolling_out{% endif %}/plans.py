@@ -1,0 +1,87 @@
+"""The steps that every roll-out consists of."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import Refused
+from .cluster import Cluster, Object
+from .manifests import FOLDER, composed
+from .requirements import existing
+from .revisions import image_in
+
+# More than activeDeadlineSeconds of the Job.
+MIGRATION_SECONDS = 660
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is rolled out, and where. What does not come up is undone, unless it is kept to be looked at."""
+
+    cluster: Cluster
+    environment: str
+    image: str
+    keep: bool = False
+
+
+def apply(plan: Plan, *components: str, replicas: Mapping[str, int] | None = None) -> None:
+    """Apply an environment with an image. Raises Refused where kubectl does."""
+    with composed(plan.environment, plan.image, *components, replicas=replicas) as folder:
+        if plan.cluster.dry_run:
+            print((folder / "kustomization.yaml").read_text(encoding="utf-8"))
+        if not plan.cluster.change("apply", f"--kustomize={folder}"):
+            raise Refused("kubectl could not apply everything: what it says above is why.")
+
+
+def come_up(cluster: Cluster, name: str) -> bool:
+    """Wait until a Deployment has rolled out, and tell whether it did."""
+    return cluster.change("rollout", "status", f"deployment/{name}", "--timeout=900s")
+
+
+def reasons(cluster: Cluster, found: Object) -> str:
+    """Return why pods of a Deployment are not ready."""
+    labels = found["spec"]["selector"]["matchLabels"]
+    pods = cluster.list("pods", ",".join(f"{key}={value}" for key, value in labels.items()))
+    states = [state for pod in pods for state in pod["status"].get("containerStatuses", ())]
+    waiting = {state["state"]["waiting"]["reason"] for state in states if "waiting" in state["state"]}
+    ended = {f"exit code {state['lastState']['terminated']['exitCode']}" for state in states if state.get("lastState")}
+    return ", ".join(sorted(waiting | ended)) or "its pods are not ready"
+
+
+def migrate(plan: Plan) -> None:
+    """Bring the database to where the image needs it, before any pod of it starts. Raises Refused where it fails."""
+    if not (FOLDER / "migration").is_dir():
+        return
+    cluster, name = plan.cluster, f"{plan.cluster.service}-migrate"
+    cluster.change("delete", "job", name, "--ignore-not-found")
+    apply(plan, "migration")
+    print("The migration runs.", flush=True)
+    give_up = time.monotonic() + MIGRATION_SECONDS
+    while not cluster.dry_run and time.monotonic() < give_up:
+        job = cluster.get("job", name) or {}
+        ended = {each["type"] for each in job.get("status", {}).get("conditions", ()) if each["status"] == "True"}
+        if "Complete" in ended:
+            return
+        if "Failed" in ended:
+            break
+        time.sleep(1)
+    else:
+        if cluster.dry_run:
+            return
+    cluster.change("logs", f"job/{name}", "--tail=20")
+    raise Refused("The migration failed, so nothing was rolled out: its log, above, says why.")
+
+
+def undo(plan: Plan, name: str, before: Object | None, *others: str) -> None:
+    """Undo what did not come up, and raise Refused with the reason."""
+    why = f"{plan.image} did not come up ({reasons(plan.cluster, existing(plan.cluster, name))})"
+    if plan.keep:
+        raise Refused(f"{why}. It is kept as it is: `doit status` shows it, `doit rollback` undoes it.")
+    if before is not None:
+        plan.cluster.change("rollout", "undo", f"deployment/{name}")
+        back = come_up(plan.cluster, name)
+        raise Refused(f"{why}. {image_in(before)} {'runs again' if back else 'was brought back and is not up either'}.")
+    if others:
+        plan.cluster.change("delete", *others, "--ignore-not-found")
+        raise Refused(f"{why}. It was removed again.")
+    raise Refused(f"{why}. There is nothing to go back to: `doit status` and `doit logs` show more.")

@@ -1,0 +1,46 @@
+"""Earlier roll-outs, which Kubernetes keeps as ReplicaSets."""
+
+from typing import NamedTuple
+
+from .cluster import Cluster, Object
+
+NUMBER = "deployment.kubernetes.io/revision"
+
+
+class Revision(NamedTuple):
+    """A roll-out: what it ran, with which ConfigMaps, since when, and with how many pods now."""
+
+    number: int
+    image: str
+    settings: tuple[str, ...]
+    since: str
+    pods: int
+
+
+def image_in(found: Object) -> str:
+    """Return the image that a Deployment or ReplicaSet runs."""
+    image: str = found["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
+
+
+def revisions(cluster: Cluster, deployment: Object) -> list[Revision]:
+    """Return the revisions of a Deployment, the current one first."""
+    labels = deployment["spec"]["selector"]["matchLabels"]
+    owner = deployment["metadata"]["uid"]
+    sets = cluster.list("replicasets", ",".join(f"{key}={value}" for key, value in labels.items()))
+    found = [
+        Revision(
+            int(each["metadata"]["annotations"][NUMBER]),
+            image_in(each),
+            tuple(
+                source["configMapRef"]["name"]
+                for source in each["spec"]["template"]["spec"]["containers"][0].get("envFrom", ())
+                if "configMapRef" in source
+            ),
+            each["metadata"]["creationTimestamp"],
+            each["spec"]["replicas"],
+        )
+        for each in sets
+        if any(reference["uid"] == owner for reference in each["metadata"].get("ownerReferences", ()))
+    ]
+    return sorted(found, reverse=True)

@@ -1,0 +1,58 @@
+"""Blue and green: two slots, of which one gets the requests."""
+
+import json
+
+from . import Refused
+from .cluster import Cluster
+from .plans import Plan, apply, come_up, migrate, reasons, undo
+from .requirements import SUFFIX, existing, live_slot, require_no_canary, require_secret
+from .revisions import image_in
+
+OTHER = {"blue": "green", "green": "blue"}
+
+
+def blue_green(plan: Plan, *, switching: bool) -> None:
+    """Roll out to the slot that is idle, and send it the requests once it is up."""
+    cluster = plan.cluster
+    require_secret(cluster)
+    require_no_canary(cluster)
+    existing(cluster, cluster.service)
+    idle = OTHER[live_slot(cluster)]
+    name = cluster.service + SUFFIX[idle]
+    before = cluster.get("deployment", name)
+    migrate(plan)
+    apply(plan, idle)
+    if not come_up(cluster, name):
+        undo(plan, name, before, f"deployment/{name}", f"horizontalpodautoscaler/{name}")
+    if switching:
+        switch(cluster)
+    else:
+        print(f"{plan.image} is up in {idle} and gets no requests yet: `doit switch` sends them there.")
+
+
+def switch(cluster: Cluster) -> None:
+    """Send the requests to the other slot. Raises Refused where it is not as ready as the one that has them."""
+    require_no_canary(cluster)
+    live = live_slot(cluster)
+    idle = OTHER[live]
+    name = cluster.service + SUFFIX[idle]
+    found = cluster.get("deployment", name)
+    if cluster.dry_run and found is None:
+        found = existing(cluster, cluster.service + SUFFIX[live])
+    if found is None:
+        raise Refused(f"There is nothing in {idle}: `doit blue_green` rolls out to it.")
+    needed = existing(cluster, cluster.service + SUFFIX[live])["spec"]["replicas"]
+    if found["spec"]["replicas"] < needed:
+        cluster.change("scale", f"deployment/{name}", f"--replicas={needed}")
+        come_up(cluster, name)
+        found = existing(cluster, name)
+    ready = found["status"].get("readyReplicas", 0)
+    if ready < needed and not cluster.dry_run:
+        raise Refused(f"{idle} has {ready} pods ready, and {live} {needed}: {reasons(cluster, found)}.")
+    patch = json.dumps({"spec": {"selector": {"version": idle}}})
+    for service in cluster.list("services", f"app={cluster.service}"):
+        if "version" not in service["spec"]["selector"]:
+            continue
+        if not cluster.change("patch", "service", service["metadata"]["name"], f"--patch={patch}"):
+            raise Refused("The Service could not be changed: what kubectl says above is why.")
+    print(f"{idle} gets the requests, with {image_in(found)}. {live} is kept: `doit switch` goes back to it.")

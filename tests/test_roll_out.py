@@ -1,0 +1,339 @@
+"""Rolling out and back with kubectl, on an API server that answers as a cluster does."""
+
+import copy
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Render
+from tests.kubernetes_api import running
+from tests.kubernetes_objects import REVISION, Api, Object
+from tests.servers import python
+from tests.shell import clean_environment, commit, git, uv
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed"),
+]
+IMAGE = "ghcr.io/example/my-service"
+SECRET: Object = {
+    "metadata": {"name": "my-service"},
+    "data": dict.fromkeys(("SECRET_KEY", "DATABASE_URL", "REDIS_URL"), "c2VjcmV0"),
+}
+Done = subprocess.CompletedProcess[str]
+Roll = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def installed(render: Render) -> Iterator[Path]:
+    """The full project behind a Gateway, installed, and released as 1.0.0."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "project"
+        shutil.copytree(render(preset="full", gateway="gateways/public"), project)
+        assert uv(project, "lock", "--quiet").returncode == 0
+        commit(project)
+        git(project, "tag", "v1.0.0")
+        assert uv(project, "sync", "--quiet").returncode == 0
+        yield project
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    """A cluster with the Secret of the service, and nothing else."""
+    with running(tmp_path) as api:
+        api.write("secrets", copy.deepcopy(SECRET))
+        yield api
+
+
+@pytest.fixture
+def roll(installed: Path, api: Api, tmp_path: Path) -> Roll:
+    """Return a function that runs one of the tasks."""
+    assert api
+
+    def run(command: str, *arguments: str, config: Path = tmp_path / "config") -> Done:
+        return ask(installed, config, *command.split(), *arguments)
+
+    return run
+
+
+def ask(project: Path, config: Path, *arguments: str, **variables: str) -> Done:
+    """Run one of the tasks, with nobody to answer a question."""
+    return subprocess.run(
+        [python(project), "scripts/roll_out.py", *arguments],
+        cwd=project,
+        env=clean_environment(KUBECONFIG=str(config), **variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def after_deploy(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Object]:
+    """Return the objects of a cluster where 1.0.0 was deployed."""
+    folder = tmp_path_factory.mktemp("deployed")
+    with running(folder) as api:
+        api.write("secrets", copy.deepcopy(SECRET))
+        succeeded(ask(installed, folder / "config", "deploy", "--yes"))
+        return api.objects
+
+
+@pytest.fixture
+def deployed(api: Api, after_deploy: dict[tuple[str, str], Object]) -> Api:
+    """Return a cluster where 1.0.0 was deployed."""
+    api.objects = copy.deepcopy(after_deploy)
+    return api
+
+
+def succeeded(done: Done) -> str:
+    """Return what a command printed; it has to succeed."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def refused(done: Done) -> str:
+    """Return the sentence that a command ended with; it has to be one, and no traceback."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    sentence = done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert sentence.endswith("."), sentence
+    return sentence
+
+
+def changes(api: Api) -> list[tuple[str, str]]:
+    """Return the requests that changed something."""
+    return [request for request in api.requests if request[0] != "GET"]
+
+
+def deployment(api: Api, suffix: str = "") -> Object:
+    """Return a Deployment as it is in the cluster."""
+    return api.objects["deployments", f"my-service{suffix}"]
+
+
+def image(api: Api, suffix: str = "") -> str:
+    """Return what a Deployment runs."""
+    found: str = deployment(api, suffix)["spec"]["template"]["spec"]["containers"][0]["image"]
+    return found
+
+
+def selected(api: Api) -> str:
+    """Return the slot that gets the requests, which is the same for both Services."""
+    (version,) = {
+        api.objects["services", name]["spec"]["selector"]["version"] for name in ("my-service", "my-service-stable")
+    }
+    return str(version)
+
+
+def slots(api: Api) -> dict[str, str]:
+    """Return which slot gets the requests, and the version in each."""
+    versions = {slot: image(api, suffix).rpartition(":")[2] for slot, suffix in (("blue", ""), ("green", "-green"))}
+    return {"live": selected(api)} | versions
+
+
+def weights(api: Api) -> dict[str, int]:
+    """Return the shares of the HTTPRoute."""
+    (rule,) = api.objects["httproutes", "my-service"]["spec"]["rules"]
+    return {backend["name"].rpartition("-")[2]: backend["weight"] for backend in rule["backendRefs"]}
+
+
+def test_deploy_migrates_first_and_rolls_out_the_released_version(roll: Roll, api: Api) -> None:
+    said = succeeded(roll("deploy --yes"))
+    assert said.rstrip().endswith(f"{IMAGE}:1.0.0 is rolled out.")
+    assert image(api) == f"{IMAGE}:1.0.0"
+    made = [path.rpartition("/")[2] for method, path in changes(api) if method == "POST"]
+    assert made.index("jobs") < made.index("deployments")
+    job = api.objects["jobs", "my-service-migrate"]["spec"]["template"]["spec"]["containers"][0]
+    assert (job["image"], job["args"]) == (image(api), ["migrate"])
+    assert deployment(api)["metadata"]["annotations"]["kubernetes.io/change-cause"] == image(api)
+    assert "1.0.0, 2 of 2 pods ready, gets the requests" in succeeded(roll("status"))
+    assert "the log of a pod" in succeeded(roll("logs"))
+
+
+def test_migration_that_fails_leaves_what_runs(roll: Roll, deployed: Api) -> None:
+    before = dict(deployment(deployed)["metadata"])
+    done = roll("deploy --yes --image", f"{IMAGE}-broken:1.1.0")
+    assert "The migration failed" in refused(done)
+    assert "the log of a pod" in done.stdout
+    assert deployment(deployed)["metadata"] == before
+
+
+@pytest.fixture
+def no_jobs(monkeypatch: pytest.MonkeyPatch, deployed: Api) -> None:
+    """Have migrations succeed whatever their image."""
+    write = deployed.write
+
+    def lenient(resource: str, found: Object) -> Object:
+        written = write(resource, found)
+        if resource == "jobs":
+            written["status"]["conditions"][0]["type"] = "Complete"
+        return written
+
+    monkeypatch.setattr(deployed, "write", lenient)
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_image_that_does_not_come_up_is_undone(roll: Roll, deployed: Api) -> None:
+    sentence = refused(roll("deploy --yes --image", f"{IMAGE}:2.0.0-broken"))
+    assert sentence == f"{IMAGE}:2.0.0-broken did not come up (ImagePullBackOff). {IMAGE}:1.0.0 runs again."
+    assert image(deployed) == f"{IMAGE}:1.0.0"
+    assert "kept" in refused(roll("deploy --yes --keep --image", f"{IMAGE}:2.0.0-broken"))
+    assert image(deployed) == f"{IMAGE}:2.0.0-broken"
+
+
+def test_canary_gets_its_share_and_is_promoted(roll: Roll, deployed: Api) -> None:
+    succeeded(roll("canary --yes --weight=25 --image", f"{IMAGE}:1.1.0"))
+    assert (image(deployed), image(deployed, "-canary")) == (f"{IMAGE}:1.0.0", f"{IMAGE}:1.1.0")
+    assert deployment(deployed, "-canary")["spec"]["replicas"] == 1
+    assert weights(deployed) == {"stable": 75, "canary": 25}
+    assert "canary: ghcr.io/example/my-service:1.1.0, 1 of 1 pods ready" in succeeded(roll("status"))
+    assert "A canary runs" in refused(roll("deploy --yes"))
+    succeeded(roll("promote --yes"))
+    assert image(deployed) == f"{IMAGE}:1.1.0"
+    assert weights(deployed) == {"stable": 100, "canary": 0}
+    assert ("deployments", "my-service-canary") not in deployed.objects
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_canary_is_aborted_by_hand_or_by_itself(roll: Roll, deployed: Api) -> None:
+    succeeded(roll("canary --yes --image", f"{IMAGE}:1.1.0"))
+    succeeded(roll("abort --yes"))
+    assert "did not come up" in refused(roll("canary --yes --image", f"{IMAGE}:2.0.0-broken"))
+    assert weights(deployed) == {"stable": 100, "canary": 0}
+    assert ("deployments", "my-service-canary") not in deployed.objects
+    assert "no Deployment my-service-canary" in refused(roll("abort --yes"))
+    assert "no Deployment my-service-canary" in refused(roll("promote --yes"))
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_slots_take_turns_and_a_switch_goes_back(roll: Roll, deployed: Api) -> None:
+    succeeded(roll("blue_green --yes --no-switch --image", f"{IMAGE}:1.1.0"))
+    assert (selected(deployed), image(deployed), image(deployed, "-green")) == (
+        "blue",
+        f"{IMAGE}:1.0.0",
+        f"{IMAGE}:1.1.0",
+    )
+    succeeded(roll("switch --yes"))
+    assert selected(deployed) == "green"
+    assert "Green gets the requests" in refused(roll("deploy --yes"))
+    assert "Green gets the requests" in refused(roll("canary --yes"))
+    succeeded(roll("switch --yes"))
+    assert selected(deployed) == "blue"
+    succeeded(roll("blue_green --yes --image", f"{IMAGE}:1.2.0"))
+    succeeded(roll("blue_green --yes --image", f"{IMAGE}:1.3.0"))
+    assert (selected(deployed), image(deployed), image(deployed, "-green")) == (
+        "blue",
+        f"{IMAGE}:1.3.0",
+        f"{IMAGE}:1.2.0",
+    )
+    refused(roll("blue_green --yes --image", f"{IMAGE}:2.0.0-broken"))
+    assert slots(deployed) == {"live": "blue", "blue": "1.3.0", "green": "1.2.0"}
+
+
+def test_switch_waits_for_as_many_pods_as_have_the_requests(roll: Roll, deployed: Api) -> None:
+    assert "nothing in green" in refused(roll("switch --yes"))
+    succeeded(roll("blue_green --yes --no-switch --image", f"{IMAGE}:1.1.0"))
+    blue = deployment(deployed)
+    blue["spec"]["replicas"] = 4
+    deployed.write("deployments", blue)
+    succeeded(roll("switch --yes"))
+    assert deployment(deployed, "-green")["spec"]["replicas"] == 4
+
+
+def test_rollback_takes_settings_with_it(roll: Roll, deployed: Api, installed: Path) -> None:
+    assert "no earlier revision" in refused(roll("rollback --yes"))
+    settings = installed / "kubernetes" / "base" / "kustomization.yaml"
+    before = settings.read_text()
+    settings.write_text(before.replace("LOG_LEVEL=INFO", "LOG_LEVEL=DEBUG"))
+    try:
+        succeeded(roll("deploy --yes --image", f"{IMAGE}:1.1.0"))
+    finally:
+        settings.write_text(before)
+
+    def level() -> str:
+        source = deployment(deployed)["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]
+        data: dict[str, str] = deployed.objects["configmaps", source["configMapRef"]["name"]]["data"]
+        return data["LOG_LEVEL"]
+
+    assert level() == "DEBUG"
+    assert re.findall(r"^(\d+) .*:([\d.]+)$", succeeded(roll("history")), re.MULTILINE) == [
+        ("2", "1.1.0"),
+        ("1", "1.0.0"),
+    ]
+    succeeded(roll("rollback --yes"))
+    assert (image(deployed), level()) == (f"{IMAGE}:1.0.0", "INFO")
+    assert deployment(deployed)["metadata"]["annotations"][REVISION] == "3"
+    assert "no revision 9" in refused(roll("rollback --yes --to-revision=9"))
+    succeeded(roll("rollback --yes --to-revision=2"))
+    assert level() == "DEBUG"
+    deployed.objects = {key: found for key, found in deployed.objects.items() if key[0] != "configmaps"}
+    assert "lost its settings" in refused(roll("rollback --yes"))
+
+
+@pytest.mark.parametrize("command", ["deploy", "canary", "blue_green", "switch", "rollback", "promote", "abort"])
+def test_dry_run_prints_commands_and_changes_nothing(roll: Roll, deployed: Api, command: str) -> None:
+    succeeded(roll("deploy --yes --image", f"{IMAGE}:1.1.0"))
+    if command in {"promote", "abort"}:
+        succeeded(roll("canary --yes --image", f"{IMAGE}:1.2.0"))
+    before = len(changes(deployed))
+    said = succeeded(roll(f"{command} --dry-run"))
+    assert len(changes(deployed)) == before
+    assert re.search(r"^\+ kubectl --context=local --namespace=services ", said, re.MULTILINE)
+
+
+def test_what_is_wrong_is_one_sentence_before_anything_is_touched(roll: Roll, api: Api, tmp_path: Path) -> None:
+    assert "nobody to ask" in refused(roll("deploy"))
+    assert "There is no kubernetes/overlays/moon" in refused(roll("deploy moon"))
+    assert "no context moon: there is" in refused(roll("deploy --yes --context=moon"))
+    assert "of the context away does not answer" in refused(roll("deploy --yes --context=away"))
+    assert "no current context" in refused(roll("deploy --yes", config=tmp_path / "none"))
+    for mutable in (IMAGE, f"{IMAGE}:latest"):
+        assert "may be another image tomorrow" in refused(roll("deploy --yes --image", mutable))
+    del api.objects["secrets", "my-service"]["data"]["DATABASE_URL"]
+    assert "lacks DATABASE_URL" in refused(roll("deploy --yes"))
+    assert changes(api) == []
+
+
+def test_version_that_is_no_release_is_refused(roll: Roll, api: Api, installed: Path) -> None:
+    (installed / "note.txt").write_text("not committed")
+    git(installed, "commit", "--quiet", "--allow-empty", "--message", "fix: later")
+    try:
+        assert uv(installed, "sync", "--quiet").returncode == 0
+        assert "which is no release" in refused(roll("deploy --yes"))
+    finally:
+        git(installed, "reset", "--quiet", "--hard", "v1.0.0")
+        (installed / "note.txt").unlink(missing_ok=True)
+        assert uv(installed, "sync", "--quiet").returncode == 0
+    assert changes(api) == []
+
+
+def test_kubectl_that_is_missing_is_named(installed: Path, tmp_path: Path) -> None:
+    done = ask(installed, tmp_path / "config", "status", PATH=os.fspath(tmp_path))
+    assert "kubectl is not installed" in refused(done)
+
+
+def test_staging_in_a_named_context_is_not_asked_about(roll: Roll, api: Api) -> None:
+    succeeded(roll("deploy staging --context=local"))
+    source = deployment(api)["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"]
+    assert api.objects["configmaps", source]["data"]["APP_ENV"] == "staging"
+
+
+def test_manifests_are_plain_yaml_for_who_applies_them_from_git(roll: Roll, installed: Path) -> None:
+    written = installed / succeeded(roll("manifests")).strip()
+    assert written == installed / "dist" / "production.yaml"
+    assert f"image: {IMAGE}:1.0.0\n" in written.read_text()
+    assert git(installed, "status", "--porcelain") == ""
+
+
+def test_tasks_are_those_of_the_script(installed: Path, tmp_path: Path, api: Api) -> None:
+    assert api
+    done = uv(installed, "run", "doit", "deploy", "--", "--dry-run", KUBECONFIG=str(tmp_path / "config"))
+    assert 'newTag": "1.0.0"' in done.stdout
+    assert done.returncode == 0
