@@ -12,8 +12,10 @@ ROOT = Path(__file__).parents[1]
 LIST = ROOT / "questions" / "reserved.yaml"
 HEAD = "# Keywords, modules of the standard library and libraries of the service. Written by `doit reserved`.\n"
 # Folders of a project, and modules that are not called like their distribution.
-FIXED = "conftest docs dodo dotenv embedded interlock kubernetes migrations observability scripts src test tests".split()  # noqa: SIM905 - shorter
-FIXED += ["roll_out", "rolling_out"]
+FIXED = (
+    "conftest docs dodo dotenv embedded interlock kubernetes migrations observability roll_out rolling_out scripts src "
+    "test tests"
+)
 PACKAGE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
@@ -25,7 +27,7 @@ def required_names(lock: Path) -> set[str]:
 
 def here() -> set[str]:
     """Return the names that this Python and a project's layout take."""
-    return {*sys.stdlib_module_names, *keyword.kwlist, *keyword.softkwlist, *FIXED}
+    return {*sys.stdlib_module_names, *keyword.kwlist, *keyword.softkwlist, *FIXED.split()}
 
 
 def listed() -> set[str]:
