@@ -18,6 +18,7 @@ from tests.kubernetes_kinds import RESOURCES
 
 Object = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
+NOT_COPIED = (REVISION, "kubectl.kubernetes.io/last-applied-configuration")
 # What lists are merged by: https://kubernetes.io/docs/reference/kubernetes-api/, "patch merge key".
 MERGE_KEYS = {
     "containers": "name",
@@ -138,10 +139,8 @@ class Api:
         number = int(current["metadata"]["annotations"].get(REVISION, 0))
         if number < newest or not number:
             number = newest + 1
-        causes = {
-            name: value for name, value in meta.get("annotations", {}).items() if name.startswith("kubernetes.io/")
-        }
-        current["metadata"]["annotations"] = causes | {REVISION: str(number)}
+        noted = {name: value for name, value in meta.get("annotations", {}).items() if name not in NOT_COPIED}
+        current["metadata"]["annotations"] = noted | {REVISION: str(number)}
         meta.setdefault("annotations", {})[REVISION] = str(number)
         up = not is_broken(deployment)
         # What does not come up never replaces what runs.

@@ -277,6 +277,69 @@ def test_rollback_takes_settings_with_it(roll: Roll, deployed: Api, installed: P
     assert "lost its settings" in refused(roll("rollback --yes"))
 
 
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = depends_on = None
+{reason}
+
+def upgrade() -> None:
+    op.{statement}
+
+
+def downgrade() -> None:
+    pass
+"""
+
+
+@pytest.fixture
+def migration(installed: Path) -> Iterator[Callable[..., None]]:
+    """Return a function that writes a second migration."""
+    path = next(installed.glob("src/*/migrations/versions")) / "0002_more.py"
+
+    def write(statement: str, reason: str = "") -> None:
+        path.write_text(MIGRATION.format(statement=statement, reason=reason))
+
+    yield write
+    path.unlink(missing_ok=True)
+
+
+def test_wrong_migrations_are_refused(roll: Roll, api: Api, migration: Callable[..., None]) -> None:
+    migration('drop_table("items")')
+    assert "0002 takes away what the version before may need (DROP TABLE items)" in refused(roll("deploy --yes"))
+    migration('add_column("items", sa.Column("colour", sa.String()))')
+    assert "The models and the migrations differ" in refused(roll("canary --yes"))
+    assert changes(api) == []
+
+
+def test_database_that_only_has_more_is_in_nobodys_way(
+    roll: Roll, deployed: Api, migration: Callable[..., None]
+) -> None:
+    migration('execute("SELECT 1")')
+    succeeded(roll("deploy --yes --image", f"{IMAGE}:1.1.0"))
+    assert deployment(deployed)["metadata"]["annotations"]["migrations"] == "0002 0001"
+    succeeded(roll("rollback --yes"))
+    assert image(deployed) == f"{IMAGE}:1.0.0"
+
+
+def test_database_that_lost_something_stops_the_way_back(
+    roll: Roll, deployed: Api, migration: Callable[..., None]
+) -> None:
+    migration('execute("DROP TABLE IF EXISTS sheds")', 'TAKES_AWAY = "nothing reads sheds"')
+    succeeded(roll("blue_green --yes --image", f"{IMAGE}:1.1.0"))
+    sentence = refused(roll("switch --yes"))
+    assert f"The database is ahead of {IMAGE}:1.0.0: 0002 took away what it may need" in sentence
+    assert slots(deployed)["live"] == "green"
+    succeeded(roll("switch --yes --database-ahead"))
+    assert slots(deployed)["live"] == "blue"
+    succeeded(roll("deploy --yes --image", f"{IMAGE}:1.2.0"))
+    assert "is ahead of" in refused(roll("rollback --yes"))
+    succeeded(roll("rollback --yes --database-ahead"))
+
+
 @pytest.mark.parametrize("command", ["deploy", "canary", "blue_green", "switch", "rollback", "promote", "abort"])
 def test_dry_run_prints_commands_and_changes_nothing(roll: Roll, deployed: Api, command: str) -> None:
     succeeded(roll("deploy --yes --image", f"{IMAGE}:1.1.0"))
@@ -326,9 +389,11 @@ def test_staging_in_a_named_context_is_not_asked_about(roll: Roll, api: Api) -> 
 
 
 def test_manifests_are_plain_yaml_for_who_applies_them_from_git(roll: Roll, installed: Path) -> None:
-    written = installed / succeeded(roll("manifests")).strip()
-    assert written == installed / "dist" / "production.yaml"
-    assert f"image: {IMAGE}:1.0.0\n" in written.read_text()
+    written = [installed / line for line in succeeded(roll("manifests")).splitlines()]
+    assert written == [installed / "dist" / f"{name}.yaml" for name in ("production", "production-migration")]
+    for path, kind in zip(written, ("Deployment", "Job"), strict=True):
+        assert f"image: {IMAGE}:1.0.0\n" in path.read_text()
+        assert f"\nkind: {kind}\n" in path.read_text()
     assert git(installed, "status", "--porcelain") == ""
 
 

@@ -1,6 +1,9 @@
 """The image that is rolled out: one that stays what it is."""
 
 import re
+import shlex
+import shutil
+import subprocess
 from importlib.metadata import version
 
 from . import Refused
@@ -41,3 +44,21 @@ def released(service: str, name: str, image: str | None) -> str:
     if not reference or reference == "latest":
         raise Refused(f"{image} may be another image tomorrow: give it a version or a digest.")
     return image
+
+
+def push(service: str, image: str, *, dry_run: bool) -> None:
+    """Push the image of this version under another name. Raises Refused where there is none, or no way in."""
+    local = f"{service}:{version(service)}"
+    found = (name for name in ("docker", "podman") if shutil.which(name) and has(name, local))
+    engine = next(found, None)
+    if engine is None:
+        raise Refused(f"There is no image {local} here: `doit image` builds it.")
+    for command in ([engine, "tag", local, image], [engine, "push", image]):
+        print("+", shlex.join(command), flush=True)
+        if not dry_run and subprocess.run(command, check=False).returncode:
+            raise Refused(f"{image} could not be pushed: what {engine} says above is why.")
+
+
+def has(engine: str, image: str) -> bool:
+    """Tell whether an engine has an image."""
+    return subprocess.run([engine, "image", "inspect", image], capture_output=True, check=False).returncode == 0

@@ -14,7 +14,7 @@ from .images import DIGEST, split
 
 FOLDER = Path("kubernetes")
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-change-cause
-CAUSE = "/metadata/annotations/kubernetes.io~1change-cause"
+CAUSE = "kubernetes.io~1change-cause"
 
 
 def overlay(environment: str) -> Path:
@@ -44,9 +44,16 @@ def image_of(environment: str) -> str:
 
 @contextmanager
 def composed(
-    environment: str, image: str, *components: str, replicas: Mapping[str, int] | None = None
+    environment: str,
+    image: str,
+    *components: str,
+    replicas: Mapping[str, int] | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> Iterator[Path]:
-    """Yield a folder, outside of the project, that kustomize builds an environment from, with an image."""
+    """Yield a folder, outside of the project, that kustomize builds an environment from, with an image.
+
+    `replicas` are those of Deployments, by name; `notes` become annotations of theirs.
+    """
     name, reference = split(image)
     kind = "digest" if DIGEST.fullmatch(reference) else "newTag"
     with tempfile.TemporaryDirectory() as temporary:
@@ -62,7 +69,12 @@ def composed(
             "patches": [
                 {
                     "target": {"kind": "Deployment"},
-                    "patch": json.dumps([{"op": "add", "path": CAUSE, "value": image}]),
+                    "patch": json.dumps(
+                        [
+                            {"op": "add", "path": f"/metadata/annotations/{note}", "value": value}
+                            for note, value in {CAUSE: image, **(notes or {})}.items()
+                        ]
+                    ),
                 }
             ],
         }

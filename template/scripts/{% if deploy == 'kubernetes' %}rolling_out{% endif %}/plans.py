@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from . import Refused
 from .cluster import Cluster, Object
 from .manifests import FOLDER, composed
+from .migrations import NOTE
 from .requirements import existing
 from .revisions import image_in
 
@@ -21,12 +22,14 @@ class Plan:
     cluster: Cluster
     environment: str
     image: str
+    migrations: str = ""
     keep: bool = False
 
 
 def apply(plan: Plan, *components: str, replicas: Mapping[str, int] | None = None) -> None:
     """Apply an environment with an image. Raises Refused where kubectl does."""
-    with composed(plan.environment, plan.image, *components, replicas=replicas) as folder:
+    notes = {NOTE: plan.migrations} if plan.migrations else {}
+    with composed(plan.environment, plan.image, *components, replicas=replicas, notes=notes) as folder:
         if plan.cluster.dry_run:
             print((folder / "kustomization.yaml").read_text(encoding="utf-8"))
         if not plan.cluster.change("apply", f"--kustomize={folder}"):
@@ -44,7 +47,8 @@ def reasons(cluster: Cluster, found: Object) -> str:
     pods = cluster.list("pods", ",".join(f"{key}={value}" for key, value in labels.items()))
     states = [state for pod in pods for state in pod["status"].get("containerStatuses", ())]
     waiting = {state["state"]["waiting"]["reason"] for state in states if "waiting" in state["state"]}
-    ended = {f"exit code {state['lastState']['terminated']['exitCode']}" for state in states if state.get("lastState")}
+    before = [state.get("lastState", {}).get("terminated") for state in states]
+    ended = {f"exit code {end['exitCode']}" for end in before if end}
     return ", ".join(sorted(waiting | ended)) or "its pods are not ready"
 
 

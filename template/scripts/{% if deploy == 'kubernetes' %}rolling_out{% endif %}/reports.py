@@ -8,6 +8,7 @@ from .revisions import image_in, revisions
 def status(cluster: Cluster) -> None:
     """Print what runs, what gets the requests, and what the pods do."""
     live = live_slot(cluster)
+    pods = cluster.read("get", "pods", f"--selector=app={cluster.service}")
     print(f"{cluster.service} in the context {cluster.context}, namespace {cluster.namespace}")
     for role, name in {
         **{f"slot {slot}": cluster.service + suffix for slot, suffix in SUFFIX.items()},
@@ -17,7 +18,7 @@ def status(cluster: Cluster) -> None:
             ready, wanted = found["status"].get("readyReplicas", 0), found["spec"]["replicas"]
             note = ", gets the requests" if role == f"slot {live}" else ""
             print(f"{role}: {image_in(found)}, {ready} of {wanted} pods ready{note}")
-    print(cluster.read("get", "pods", f"--selector=app={cluster.service}").rstrip())
+    print(pods.rstrip() or "no pods: nothing is deployed")
 
 
 def history(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from .cluster import Cluster, Object
+from .migrations import known_to
 
 NUMBER = "deployment.kubernetes.io/revision"
 
@@ -13,6 +14,7 @@ class Revision(NamedTuple):
     number: int
     image: str
     settings: tuple[str, ...]
+    migrations: str
     since: str
     pods: int
 
@@ -37,6 +39,7 @@ def revisions(cluster: Cluster, deployment: Object) -> list[Revision]:
                 for source in each["spec"]["template"]["spec"]["containers"][0].get("envFrom", ())
                 if "configMapRef" in source
             ),
+            known_to(each),
             each["metadata"]["creationTimestamp"],
             each["spec"]["replicas"],
         )

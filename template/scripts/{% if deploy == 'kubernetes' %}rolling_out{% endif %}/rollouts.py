@@ -5,6 +5,7 @@ import json
 from . import Refused
 from .cluster import Cluster
 from .manifests import FOLDER
+from .migrations import require_database
 from .plans import Plan, apply, come_up, migrate, reasons, undo
 from .requirements import SUFFIX, existing, live_slot, require_blue, require_no_canary, require_secret
 from .revisions import revisions
@@ -61,8 +62,9 @@ def canary(plan: Plan, weight: int) -> None:
     print("`doit promote` rolls it out, `doit abort` takes it back.")
 
 
-def promote(plan: Plan) -> None:
-    """Roll out what the canary runs, then end it."""
+def promote(plan: Plan, *, ahead: bool) -> None:
+    """Roll out what the canary runs, then end it; `ahead` as in require_database."""
+    require_database(plan.cluster, plan.migrations, plan.image, ahead=ahead)
     roll(plan)
     abort(plan.cluster)
     print(f"{plan.image} is rolled out.")
@@ -75,8 +77,8 @@ def abort(cluster: Cluster) -> None:
     cluster.change("delete", f"deployment/{cluster.service}-canary")
 
 
-def rollback(cluster: Cluster, revision: int | None) -> None:
-    """Go back to an earlier revision of what gets the requests, settings included."""
+def rollback(cluster: Cluster, revision: int | None, *, ahead: bool) -> None:
+    """Go back to an earlier revision of what gets the requests, settings included; `ahead` as in require_database."""
     require_no_canary(cluster)
     name = cluster.service + SUFFIX[live_slot(cluster)]
     current, *earlier = revisions(cluster, existing(cluster, name))
@@ -86,6 +88,7 @@ def rollback(cluster: Cluster, revision: int | None) -> None:
     target = known.get(max(known) if revision is None else revision)
     if target is None:
         raise Refused(f"{name} has no revision {revision} to go back to: there is {', '.join(map(str, known))}.")
+    require_database(cluster, target.migrations, target.image, ahead=ahead)
     for settings in target.settings:
         if cluster.get("configmap", settings) is None:
             raise Refused(f"Revision {target.number} has lost its settings, the ConfigMap {settings}.")

@@ -4,6 +4,7 @@ import json
 
 from . import Refused
 from .cluster import Cluster
+from .migrations import known_to, require_database
 from .plans import Plan, apply, come_up, migrate, reasons, undo
 from .requirements import SUFFIX, existing, live_slot, require_no_canary, require_secret
 from .revisions import image_in
@@ -16,8 +17,9 @@ def blue_green(plan: Plan, *, switching: bool) -> None:
     cluster = plan.cluster
     require_secret(cluster)
     require_no_canary(cluster)
-    existing(cluster, cluster.service)
-    idle = OTHER[live_slot(cluster)]
+    live = live_slot(cluster)
+    existing(cluster, cluster.service + SUFFIX[live])
+    idle = OTHER[live]
     name = cluster.service + SUFFIX[idle]
     before = cluster.get("deployment", name)
     migrate(plan)
@@ -25,13 +27,16 @@ def blue_green(plan: Plan, *, switching: bool) -> None:
     if not come_up(cluster, name):
         undo(plan, name, before, f"deployment/{name}", f"horizontalpodautoscaler/{name}")
     if switching:
-        switch(cluster)
+        switch(cluster, ahead=False)
     else:
         print(f"{plan.image} is up in {idle} and gets no requests yet: `doit switch` sends them there.")
 
 
-def switch(cluster: Cluster) -> None:
-    """Send the requests to the other slot. Raises Refused where it is not as ready as the one that has them."""
+def switch(cluster: Cluster, *, ahead: bool) -> None:
+    """Send the requests to the other slot; `ahead` as in require_database.
+
+    Raises Refused where the slot is not as ready as the one that has the requests.
+    """
     require_no_canary(cluster)
     live = live_slot(cluster)
     idle = OTHER[live]
@@ -41,6 +46,7 @@ def switch(cluster: Cluster) -> None:
         found = existing(cluster, cluster.service + SUFFIX[live])
     if found is None:
         raise Refused(f"There is nothing in {idle}: `doit blue_green` rolls out to it.")
+    require_database(cluster, known_to(found), image_in(found), ahead=ahead)
     needed = existing(cluster, cluster.service + SUFFIX[live])["spec"]["replicas"]
     if found["spec"]["replicas"] < needed:
         cluster.change("scale", f"deployment/{name}", f"--replicas={needed}")
