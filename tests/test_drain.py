@@ -1,6 +1,5 @@
 """A roll-out under load loses no request: instances are replaced one by one, the way a cluster does it."""
 
-import http.client
 import random
 import shutil
 import signal
@@ -9,14 +8,14 @@ import socketserver
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Render
+from tests.load import CLOSED, answered, failures, load
 from tests.servers import Service, service, splice
 from tests.shell import uv
 
@@ -53,32 +52,6 @@ class Connection(socketserver.BaseRequestHandler):
             splice(self.request, there)
 
 
-class Caller(threading.Thread):
-    """Sends requests one after the other, on one connection as long as it lasts or each on its own."""
-
-    def __init__(self, port: int, over: threading.Event, *, keep: bool) -> None:
-        super().__init__()
-        self.port, self.over, self.keep = port, over, keep
-        self.seen: Counter[str] = Counter()
-
-    def run(self) -> None:
-        """Ask until it is over."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        while not self.over.is_set():
-            try:
-                connection.request("GET", "/items", headers={} if self.keep else {"Connection": "close"})
-                answer = connection.getresponse()
-                answer.read()
-                self.seen[str(answer.status)] += 1
-                if answer.will_close:
-                    self.seen["closed by the service"] += self.keep
-                    connection.close()
-            except (OSError, http.client.HTTPException) as error:
-                self.seen[type(error).__name__] += 1
-                connection.close()
-        connection.close()
-
-
 @pytest.fixture(scope="module")
 def installed(render: Render) -> Iterator[Path]:
     """A service that needs no server, installed."""
@@ -87,22 +60,6 @@ def installed(render: Render) -> Iterator[Path]:
         shutil.copytree(render(preset="minimal", example="items", observability=["prometheus"]), project)
         assert uv(project, "sync", "--quiet").returncode == 0
         yield project
-
-
-@contextmanager
-def load(port: int, callers: int) -> Iterator[Counter[str]]:
-    """Call over and over, half of the callers on connections that they keep; yield the counts, filled at the end."""
-    over, seen = threading.Event(), Counter[str]()
-    threads = [Caller(port, over, keep=bool(number % 2)) for number in range(callers)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-            seen.update(thread.seen)
 
 
 def terminate(running: Service, balancer: Balancer) -> None:
@@ -126,14 +83,13 @@ def test_roll_outs_under_load_lose_no_request(installed: Path, capsys: pytest.Ca
             return running
 
         instances = [start(), start()]
-        with load(balancer.port, 8) as seen:
+        with load(("127.0.0.1", balancer.port), "/items") as seen:
             for _ in range(ROLL_OUTS * len(instances)):
                 instances.append(start())
                 time.sleep(0.5)
                 terminate(instances.pop(0), balancer)
     with capsys.disabled():
         print(f"\n{ROLL_OUTS} roll-outs of 2 instances: {dict(seen)}")
-    closed = seen.pop("closed by the service")
-    assert seen.keys() == {"200"}
-    assert seen["200"] > 1000
-    assert closed >= ROLL_OUTS
+    assert failures(seen) == {}
+    assert answered(seen) > 1000
+    assert seen[CLOSED] >= ROLL_OUTS
