@@ -3,7 +3,9 @@
 The settings are read from the code, so the documents cannot say anything else.
 """
 
+import sys
 import tomllib
+from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -72,16 +74,30 @@ def table_line(setting: dict[str, str]) -> str:
     return f"| {' | '.join(cells.values())} |\n"
 
 
-def main() -> None:
+def documents() -> dict[Path, str]:
+    """Return what the documents have to be."""
     name = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
     fields = import_module(f"{name.replace('-', '_')}.settings").Settings.model_fields
     settings = [describe(field_name, field) for field_name, field in fields.items()]
-    Path(".env.example").write_text(EXAMPLES_HEAD + "".join(map(example_line, settings)), encoding="utf-8")
     page = Path("docs/configuration.md")
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     table = TABLE_HEAD + "".join(map(table_line, settings))
-    page.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
+    return {
+        Path(".env.example"): EXAMPLES_HEAD + "".join(map(example_line, settings)),
+        page: f"{before}{BEGIN}\n{table}{END}{after}",
+    }
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="document_settings.py", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail where something is old")
+    checking = parser.parse_args().check
+    for path, text in documents().items():
+        if not checking:
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} says something else than the code: `doit docs` writes it anew.")
 
 
 if __name__ == "__main__":

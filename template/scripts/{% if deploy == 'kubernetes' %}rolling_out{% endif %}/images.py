@@ -2,14 +2,14 @@
 
 import re
 import shlex
-import shutil
 import subprocess
 from importlib.metadata import version
+
+from releases import engine_with, image_here, is_release
 
 from . import Refused
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-RELEASE = re.compile(r"v?[0-9]+(\.[0-9]+)*((a|b|rc|\.post)[0-9]+)?")
 
 
 def split(image: str) -> tuple[str, str]:
@@ -35,7 +35,7 @@ def released(service: str, name: str, image: str | None) -> str:
     """
     if image is None:
         current = version(service)
-        if not RELEASE.fullmatch(current):
+        if not is_release(current):
             raise Refused(
                 f"What is here is {current}, which is no release: commit and tag it, or name an image with --image."
             )
@@ -48,17 +48,11 @@ def released(service: str, name: str, image: str | None) -> str:
 
 def push(service: str, image: str, *, dry_run: bool) -> None:
     """Push the image of this version under another name. Raises Refused where there is none, or no way in."""
-    local = f"{service}:{version(service)}"
-    found = (name for name in ("docker", "podman") if shutil.which(name) and has(name, local))
-    engine = next(found, None)
+    local = image_here(service)
+    engine = engine_with(local)
     if engine is None:
         raise Refused(f"There is no image {local} here: `doit image` builds it.")
     for command in ([engine, "tag", local, image], [engine, "push", image]):
         print("+", shlex.join(command), flush=True)
         if not dry_run and subprocess.run(command, check=False).returncode:
             raise Refused(f"{image} could not be pushed: what {engine} says above is why.")
-
-
-def has(engine: str, image: str) -> bool:
-    """Tell whether an engine has an image."""
-    return subprocess.run([engine, "image", "inspect", image], capture_output=True, check=False).returncode == 0
