@@ -5,12 +5,13 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,8 +20,9 @@ import pytest
 
 from tests import engine as engines
 from tests.conftest import Render
-from tests.servers import embedded, unix_socket
-from tests.shell import commit, git, uv
+from tests.planting import plant
+from tests.servers import embedded, python, unix_socket
+from tests.shell import clean_environment, commit, git, uv
 
 pytestmark = pytest.mark.slow
 SECRET = "5f0c1e9b7a3d4826b1f0e9d8c7a6b5f4"
@@ -164,6 +166,59 @@ def test_doit_builds_the_image_of_the_version(engine: str, image: str, project_f
     labels = engines.inspect(engine, "my-service:1.4.0")["Config"]["Labels"]
     assert labels["org.opencontainers.image.version"] == "1.4.0"
     assert labels["org.opencontainers.image.revision"] == git(project_folder, "rev-parse", "HEAD")
+    assert "ok " in uv(project_folder, "run", "--locked", "doit", "preflight", "--", "--only=image").stdout
+
+
+@pytest.mark.skipif(not shutil.which("docker-registry"), reason="needs docker-registry, Debian's package")
+def test_image_is_pushed_to_where_the_manifests_have_it_from(
+    engine: str, image: str, project_folder: Path, tmp_path: Path
+) -> None:
+    asked = "from importlib.metadata import version; print(version('my-service'))"
+    here = subprocess.run([python(project_folder), "-c", asked], capture_output=True, text=True, check=True).stdout
+    subprocess.run([engine, "tag", image, f"my-service:{here.strip()}"], check=True)
+    with registry(tmp_path) as host:
+        plant(project_folder, "kubernetes/base/kustomization.yaml", "newName: .*?\n", f"newName: {host}/my-service\n")
+        done = push(project_folder, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        with urllib.request.urlopen(f"http://{host}/v2/my-service/tags/list", timeout=5) as answer:
+            assert json.load(answer)["tags"] == [here.strip()]
+    gone = push(project_folder, tmp_path)
+    assert gone.returncode == 1
+    assert f"{host}/my-service:{here.strip()} could not be pushed: what {engine} says above is why." in gone.stderr
+    subprocess.run([engine, "untag", f"my-service:{here.strip()}"], check=False)
+
+
+def push(project: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Push the image of a project to a registry that speaks plain HTTP."""
+    return subprocess.run(
+        [python(project), "scripts/roll_out.py", "push"],
+        cwd=project,
+        env=clean_environment(CONTAINERS_REGISTRIES_CONF=str(folder / "registries.conf")),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """Run a real registry on a free port, and yield its host."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    (folder / "registries.conf").write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
+    storage = {"filesystem": {"rootdirectory": str(folder / "registry")}}
+    (folder / "config.yml").write_text(json.dumps({"version": 0.1, "storage": storage, "http": {"addr": host}}))
+    command = ["docker-registry", "serve", str(folder / "config.yml")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as serving:
+        try:
+            for _ in range(100):
+                with suppress(OSError), urllib.request.urlopen(f"http://{host}/v2/", timeout=5):
+                    break
+                time.sleep(0.1)
+            yield host
+        finally:
+            serving.terminate()
 
 
 def test_holds_no_tools_to_build_or_install(container: engines.Container) -> None:

@@ -154,7 +154,7 @@ def test_what_lacks_in_the_cluster_is_named_and_nothing_shown(preflight: Preflig
     data = {"SECRET_KEY": "Y2hhbmdlLW1l", "DATABASE_URL": base64.b64encode(VALUES["DATABASE_URL"].encode()).decode()}
     api.write("secrets", {"metadata": {"name": "my-service"}, "data": data})
     lacking = preflight("--only=settings")
-    assert "The Secret my-service in the namespace default lacks REDIS_URL: docs/deployment" in lacking.stdout
+    assert "The Secret my-service in the namespace services lacks REDIS_URL: docs/deployment" in lacking.stdout
     api.write("secrets", {"metadata": {"name": "my-service"}, "data": data | {"REDIS_URL": "cmVkaXM6Ly9jYWNoZQ=="}})
     weak = preflight("--only=settings")
     assert "SECRET_KEY: too weak" in weak.stdout
@@ -173,7 +173,7 @@ def test_without_a_cluster_the_settings_are_those_of_here(render: Render, prefli
     shutil.copytree(render(preset="full", deploy="none"), elsewhere)
     asked = ("--only=settings", "--only=logging", "--only=health")
     ready = preflight(*asked, cwd=elsewhere, **VALUES)
-    assert ready.stdout.splitlines()[2].split(maxsplit=1) == ["health", "ok       /livez, /readyz"]
+    assert "health       ok       /livez, /readyz" in ready.stdout
     assert ready.returncode == 0
     lacking = preflight(*asked, cwd=elsewhere, APP_ENV="development")
     assert "REDIS_URL: Field required" in lacking.stdout

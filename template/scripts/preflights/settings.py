@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from starlette.routing import Match
+
 from . import SERVICE, NotReadyError, check
 from .configuration import probes, variables
 
@@ -58,8 +60,9 @@ def logging(given: Namespace) -> str:
 def health(given: Namespace) -> str:
     """What is asked whether the service lives is a route of it."""
     app = import_module(f"{PACKAGE}.app").create_app(load(given))
-    routes = {getattr(route, "path", "") for route in app.routes}
-    asked = probes(given)
-    if missing := sorted(asked - routes):
-        raise NotReadyError(f"{', '.join(missing)} is asked for, and no route: mend the path of the probe, or the API.")
-    return ", ".join(sorted(asked))
+    asked = sorted(probes(given))
+    for path in asked:
+        scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+        if not any(route.matches(scope)[0] is Match.FULL for route in app.routes):
+            raise NotReadyError(f"{path} is asked for, and no route: mend the path of the probe, or the API.")
+    return ", ".join(asked)
