@@ -1,5 +1,6 @@
 """The version that is here, and its image."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -20,11 +21,13 @@ def image_here(service: str) -> str:
 
 def engine_with(image: str) -> str | None:
     """Return docker or podman, whichever has an image, or None."""
-    return next((name for name in ("docker", "podman") if shutil.which(name) and inspect(name, image, "{{.Id}}")), None)
+    return next((name for name in ("docker", "podman") if shutil.which(name) and labels(name, image) is not None), None)
 
 
-def inspect(engine: str, image: str, template: str) -> str:
-    """Return what a Go template makes of an image, or nothing where there is none."""
-    command = [engine, "image", "inspect", "--format", template, image]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "" if done.returncode else done.stdout.strip()
+def labels(engine: str, image: str) -> dict[str, str] | None:
+    """Return the labels of an image, or None where there is no such image."""
+    done = subprocess.run([engine, "image", "inspect", image], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return None
+    found: dict[str, str] | None = json.loads(done.stdout)[0]["Config"].get("Labels")
+    return found or {}

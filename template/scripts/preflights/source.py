@@ -7,11 +7,11 @@ from argparse import Namespace
 from importlib.metadata import version
 from pathlib import Path
 
-from releases import engine_with, image_here, inspect, is_release
+from releases import engine_with, image_here, is_release, labels
 
 from . import SERVICE, NotReadyError, check
 
-REVISION = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
+REVISION = "org.opencontainers.image.revision"
 STAGE = re.compile(r"^FROM (?:--platform=\S+ )?(\S+)(?: AS (\S+))?", re.MULTILINE | re.IGNORECASE)
 
 
@@ -49,7 +49,7 @@ def image(_: Namespace) -> str:
     engine = engine_with(name)
     if engine is None:
         raise NotReadyError(f"There is no image {name} here: `doit image` builds it.")
-    if inspect(engine, name, REVISION) != run("git", "rev-parse", "HEAD").stdout.strip():
+    if (labels(engine, name) or {}).get(REVISION) != run("git", "rev-parse", "HEAD").stdout.strip():
         raise NotReadyError(f"{name} was built from another commit: `doit image` builds it anew.")
     return name
 
