@@ -185,7 +185,7 @@ def test_image_is_pushed_to_where_the_manifests_have_it_from(
     gone = push(project_folder, tmp_path)
     assert gone.returncode == 1
     assert f"{host}/my-service:{here.strip()} could not be pushed: what {engine} says above is why." in gone.stderr
-    subprocess.run([engine, "untag", f"my-service:{here.strip()}"], check=False)
+    subprocess.run([engine, "rmi", f"my-service:{here.strip()}"], check=False, capture_output=True)
 
 
 def push(project: Path, folder: Path) -> subprocess.CompletedProcess[str]:
