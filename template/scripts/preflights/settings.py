@@ -40,7 +40,8 @@ def load(given: Namespace) -> Any:
 @check("settings")
 def settings(given: Namespace) -> str:
     """Every setting and every secret is there, and right."""
-    return f"{len(type(load(given)).model_fields)} settings, as {load(given).app_env}"
+    loaded = load(given)
+    return f"{len(type(loaded).model_fields)} settings, as {loaded.app_env}"
 
 
 @check("logging")

@@ -1,15 +1,15 @@
 """What looks at the whole service, and takes its time: tests, insecure code, known vulnerabilities."""
 
-import subprocess
 import sys
 from argparse import Namespace
 
 from . import NotReadyError, check
+from .source import run
 
 
 def verify(task: str) -> str:
     """Run a task of doit. Raises NotReadyError with the end of what it says where it fails."""
-    done = subprocess.run([sys.executable, "-m", "doit", task], capture_output=True, text=True, check=False)
+    done = run(sys.executable, "-m", "doit", task)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise NotReadyError("\n    ".join([f"`doit {task}` fails:", *lines[-5:]]))
