@@ -2,9 +2,11 @@
 
 import re
 import select
+import shutil
 import socket
 import socketserver
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.shell import clean_environment
+from tests.shell import clean_environment, commit, git, uv
 
 SECRET_KEY = "0f8e1d2c3b4a59687786a5b4c3d2e1f0"
 # The server of the project's own development, for as long as standard input is open.
@@ -32,6 +34,21 @@ with running(sys.argv[1], Path(sys.argv[2])) as url:
 def python(project: Path) -> str:
     """Return the Python of a project's environment."""
     return str(project / ".venv" / "bin" / "python")
+
+
+@contextmanager
+def installed(rendered: Path, tag: str = "") -> Iterator[Path]:
+    """Yield a copy of a rendered project with its environment, committed and tagged where a tag is given."""
+    # Not pytest's own folder: the database's own user has no way into it.
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "project"
+        shutil.copytree(rendered, project)
+        if tag:
+            assert uv(project, "lock", "--quiet").returncode == 0
+            commit(project)
+            git(project, "tag", tag)
+        assert uv(project, "sync", "--quiet").returncode == 0
+        yield project
 
 
 @contextmanager

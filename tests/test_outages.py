@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -18,7 +17,7 @@ import pytest
 
 from tests.conftest import Render
 from tests.servers import Answered, embedded, load, migrate, python, service, statuses
-from tests.shell import uv
+from tests.servers import installed as installation
 
 pytestmark = pytest.mark.slow
 ITEM = json.dumps({"name": "a lamp"}).encode()
@@ -27,11 +26,7 @@ ITEM = json.dumps({"name": "a lamp"}).encode()
 @pytest.fixture(scope="module")
 def installed(render: Render) -> Iterator[Path]:
     """The full project, installed."""
-    # Not pytest's own folder: the database's own user has no way into it.
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder) / "project"
-        shutil.copytree(render(preset="full"), project)
-        assert uv(project, "sync", "--quiet").returncode == 0
+    with installation(render(preset="full")) as project:
         yield project
 
 

@@ -3,7 +3,6 @@
 import base64
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from tests.conftest import Render
 from tests.kubernetes_api import running
 from tests.kubernetes_objects import Api
 from tests.planting import plant
-from tests.servers import python
-from tests.shell import clean_environment, commit, git, uv
+from tests.servers import installed, python
+from tests.shell import clean_environment, git
 
 pytestmark = [
     pytest.mark.slow,
@@ -59,13 +58,7 @@ def configured(line: str) -> str:
 @pytest.fixture(scope="module")
 def released(render: Render) -> Iterator[Path]:
     """The full project, installed, and released as 1.0.0."""
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder) / "project"
-        shutil.copytree(render(preset="full"), project)
-        assert uv(project, "lock", "--quiet").returncode == 0
-        commit(project)
-        git(project, "tag", "v1.0.0")
-        assert uv(project, "sync", "--quiet").returncode == 0
+    with installed(render(preset="full"), tag="v1.0.0") as project:
         yield project
 
 

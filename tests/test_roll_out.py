@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +13,9 @@ import pytest
 from tests.conftest import Render
 from tests.kubernetes_api import running
 from tests.kubernetes_objects import REVISION, Api, Object
+from tests.servers import installed as released
 from tests.servers import python
-from tests.shell import clean_environment, commit, git, uv
+from tests.shell import clean_environment, git, uv
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,13 +33,7 @@ Roll = Callable[..., Done]
 @pytest.fixture(scope="module")
 def installed(render: Render) -> Iterator[Path]:
     """The full project behind a Gateway, installed, and released as 1.0.0."""
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder) / "project"
-        shutil.copytree(render(preset="full", gateway="gateways/public"), project)
-        assert uv(project, "lock", "--quiet").returncode == 0
-        commit(project)
-        git(project, "tag", "v1.0.0")
-        assert uv(project, "sync", "--quiet").returncode == 0
+    with released(render(preset="full", gateway="gateways/public"), tag="v1.0.0") as project:
         yield project
 
 
