@@ -92,6 +92,45 @@ SCHEMA: dict[str, Any] = {
                 "url": {"type": "string"},
             },
         },
+        "alerts": {
+            "type": "array",
+            "description": "what somebody has to know of it; OURS in `expr` becomes the labels of the service",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "expr", "minutes", "severity", "summary", "means", "answer"],
+                "properties": {
+                    "name": {"type": "string", "pattern": "^[A-Z][A-Za-z]*$"},
+                    "expr": {"type": "string", "pattern": "OURS"},
+                    "minutes": {"type": "integer", "minimum": 0},
+                    "severity": {"enum": ["page", "ticket"]},
+                    **{name: {"type": "string", "pattern": "^[A-Z].*[^.]$"} for name in ("summary", "means", "answer")},
+                },
+            },
+        },
+        "panels": {
+            "type": "array",
+            "description": "what the dashboard shows of it; OURS in `expr` becomes the labels of the service",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["title", "unit", "queries"],
+                "properties": {
+                    "title": {"type": "string"},
+                    "unit": {"type": "string", "description": "as Grafana calls it"},
+                    "queries": {
+                        "type": "array",
+                        "maxItems": 6,
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["expr", "legend"],
+                            "properties": {"expr": {"type": "string"}, "legend": {"type": "string"}},
+                        },
+                    },
+                },
+            },
+        },
         "untyped": {"type": "array", "items": {"type": "string"}, "description": "modules without types, for mypy"},
         "egress": {
             "type": "array",

@@ -20,7 +20,7 @@ from tests.releases import tag_releases
 from tests.shell import ROOT, commit
 
 # Everything that a rendering reads.
-TEMPLATE_PATHS = ["copier.yml", "questions", "extensions", "template"]
+TEMPLATE_PATHS = ["copier.yml", "questions", "extensions", "partials", "template"]
 Render = Callable[..., Path]
 
 

@@ -109,7 +109,7 @@ def tail(done: subprocess.CompletedProcess[str]) -> str:
 
 def make_template(folder: Path) -> Path:
     """Return a repository with the template as it stands here and with every released version."""
-    tracked = git(ROOT, "ls-files", "copier.yml", "questions", "extensions", "template").splitlines()
+    tracked = git(ROOT, "ls-files", "copier.yml", "questions", "extensions", "partials", "template").splitlines()
     for name in tracked:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)

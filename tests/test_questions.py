@@ -28,7 +28,8 @@ from tests.updates import toggles
 
 FOR_GOOD = """project_name package description repository author_name author_email license python preset example
 database cache queue secrets errors observability deploy publish updates
-cpu_request cpu_limit memory_request memory_limit gateway managed_cidr image_pull_secret""".split()  # noqa: SIM905 - a list of strings would be four times as long
+cpu_request cpu_limit memory_request memory_limit gateway managed_cidr image_pull_secret
+availability_objective latency_objective latency_seconds""".split()  # noqa: SIM905 - a list of strings would be four times as long
 ASKED = {"project_name", "package", "description", "repository", "author_name", "author_email", "license", "python"}
 ASKED |= {"preset", "example", "deploy", *(row["kind"] for row in rows())}
 
