@@ -1,7 +1,7 @@
 """The objects of a cluster, kept in memory: patched by the rules of the API, and seen by controllers at once.
 
 What the controllers would make of them is made when they are written: ReplicaSets and pods of a Deployment, the end of
-a Job. A pod comes up unless its image says `broken`. https://kubernetes.io/docs/reference/using-api/api-concepts/
+a Job. A pod comes up unless its image says `broken`, or `absent`, which a Job waits for. https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
 
 import copy
@@ -19,6 +19,7 @@ from tests.kubernetes_kinds import RESOURCES
 Object = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
 NOT_COPIED = (REVISION, "kubectl.kubernetes.io/last-applied-configuration")
+NO_IMAGE = {"reason": "ImagePullBackOff"}
 # What lists are merged by: https://kubernetes.io/docs/reference/kubernetes-api/, "patch merge key".
 MERGE_KEYS = {
     "containers": "name",
@@ -95,8 +96,7 @@ class Api:
             ):
                 self._deploy(target)
             elif kind == "Job":
-                ended = "Failed" if is_broken(found) else "Complete"
-                found["status"] = {"conditions": [{"type": ended, "status": "True"}]}
+                self._run(found)
             return found
 
     def delete(self, resource: str, name: str) -> Object | None:
@@ -158,6 +158,14 @@ class Api:
             "conditions": [progressing if up else progressing | {"reason": "ProgressDeadlineExceeded"}],
         }
 
+    def _run(self, job: Object) -> None:
+        name, template = job["metadata"]["name"], job["spec"]["template"]
+        if "absent" in template["spec"]["containers"][0]["image"]:
+            self._start(job, f"{name}-0", {"batch.kubernetes.io/job-name": name}, {"waiting": NO_IMAGE})
+        else:
+            ended = "Failed" if is_broken(job) else "Complete"
+            job["status"] = {"conditions": [{"type": ended, "status": "True"}]}
+
     def _scale(self, replicaset: Object, replicas: int) -> None:
         replicaset["spec"]["replicas"] = replicas
         self.write("replicasets", replicaset)
@@ -165,21 +173,21 @@ class Api:
         for key, found in list(self.objects.items()):
             if key[0] == "pods" and owned(found, replicaset):
                 self.delete(*key)
-        state = {"running": {}} if not is_broken(replicaset) else {"waiting": {"reason": "ImagePullBackOff"}}
+        state = {"waiting": NO_IMAGE} if is_broken(replicaset) else {"running": {}}
         for number in range(replicas):
-            pod = {
-                "metadata": {
-                    "name": f"{name}-{number}",
-                    "labels": replicaset["metadata"]["labels"],
-                    "ownerReferences": [{"uid": replicaset["metadata"]["uid"], "kind": "ReplicaSet", "name": name}],
-                },
-                "spec": copy.deepcopy(replicaset["spec"]["template"]["spec"]),
-                "status": {
-                    "phase": "Running",
-                    "containerStatuses": [{"name": "service", "state": state, "ready": "running" in state}],
-                },
-            }
-            self.write("pods", pod)
+            self._start(replicaset, f"{name}-{number}", replicaset["metadata"]["labels"], state)
+
+    def _start(self, owner: Object, name: str, labels: dict[str, str], state: Object) -> None:
+        reference = {"uid": owner["metadata"]["uid"], "kind": owner["kind"], "name": owner["metadata"]["name"]}
+        pod = {
+            "metadata": {"name": name, "labels": labels, "ownerReferences": [reference]},
+            "spec": copy.deepcopy(owner["spec"]["template"]["spec"]),
+            "status": {
+                "phase": "Running",
+                "containerStatuses": [{"name": "service", "state": state, "ready": "running" in state}],
+            },
+        }
+        self.write("pods", pod)
 
 
 def is_broken(found: Object) -> bool:

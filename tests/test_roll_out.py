@@ -1,10 +1,12 @@
 """Rolling out and back with kubectl, on an API server that answers as a cluster does."""
 
 import copy
+import json
 import os
 import re
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -157,6 +159,15 @@ def test_migration_that_fails_leaves_what_runs(roll: Roll, deployed: Api) -> Non
     assert "The migration failed" in refused(done)
     assert "the log of a pod" in done.stdout
     assert deployment(deployed)["metadata"] == before
+
+
+def test_image_that_is_not_there_ends_the_migration_at_once(roll: Roll, deployed: Api) -> None:
+    sentence = refused(roll("deploy --yes --image", f"{IMAGE}:1.1.0-absent"))
+    assert sentence.startswith(f"The cluster cannot get {IMAGE}:1.1.0-absent (ImagePullBackOff)")
+    assert image(deployed) == f"{IMAGE}:1.0.0"
+    # Nothing that would migrate later, when somebody has pushed it.
+    assert ("jobs", "my-service-migrate") not in deployed.objects
+    assert not [name for kind, name in deployed.objects if kind == "pods" and "migrate" in name]
 
 
 @pytest.fixture
@@ -396,3 +407,31 @@ def test_tasks_are_those_of_the_script(installed: Path, tmp_path: Path, api: Api
     done = uv(installed, "run", "doit", "deploy", "--", "--dry-run", KUBECONFIG=str(tmp_path / "config"))
     assert 'newTag": "1.0.0"' in done.stdout
     assert done.returncode == 0
+
+
+def test_commands_of_the_page_work_in_its_order(installed: Path, tmp_path: Path) -> None:
+    page = (installed / "docs" / "deployment" / "production.md").read_text()
+    blocks = re.findall(r"(?:^    .+\n)+", page, re.MULTILINE)
+    secret, migrate, apply, undo = [textwrap.dedent(each) for each in blocks if each.startswith("    kubectl ")]
+    manifests = shutil.copytree(installed / "kubernetes", tmp_path / "kubernetes") / "base" / "kustomization.yaml"
+    with running(tmp_path) as api:
+
+        def run(block: str) -> str:
+            command = ["bash", "-euo", "pipefail", "-c", block]
+            environment = clean_environment(KUBECONFIG=str(tmp_path / "config"))
+            done = subprocess.run(
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+            )
+            return succeeded(done)
+
+        # Only what it would send: kubectl creates a Secret in protobuf, which our server does not speak.
+        made = json.loads(run(secret.replace("create", "create --dry-run=client --output=json", 1)))
+        assert set(made["data"]) == set(SECRET["data"])
+        api.write("secrets", made)
+        for version in ("1.0.0", "1.1.0", "1.2.0"):
+            manifests.write_text(re.sub(r"newTag: \S+", f"newTag: {version}", manifests.read_text()))
+            run(migrate + apply)
+            assert image(api) == f"{IMAGE}:{version}"
+        run(undo)
+        assert image(api) == f"{IMAGE}:1.2.0"
+        assert deployment(api)["metadata"]["annotations"][REVISION] == "5"

@@ -57,6 +57,11 @@ class Cluster:
         loaded: Object | None = json.loads(found) if found else None
         return loaded
 
+    def containers(self, selector: str) -> list[Object]:
+        """Return the states of the containers in the pods that a selector selects."""
+        pods = self.list("pods", selector)
+        return [state for pod in pods for state in pod["status"].get("containerStatuses", ())]
+
     def list(self, kind: str, selector: str) -> list[Object]:
         """Return the objects that a selector selects."""
         found: list[Object] = json.loads(self.read("get", kind, f"--selector={selector}", "--output=json"))["items"]

@@ -13,6 +13,8 @@ from .revisions import image_in
 
 # More than activeDeadlineSeconds of the Job.
 MIGRATION_SECONDS = 660
+# What a pod waits for without end: https://kubernetes.io/docs/concepts/containers/images/#imagepullbackoff
+NO_IMAGE = {"ImagePullBackOff", "InvalidImageName"}
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,32 @@ def come_up(cluster: Cluster, name: str) -> bool:
     return cluster.change("rollout", "status", f"deployment/{name}", "--timeout=900s")
 
 
+def waits_for(states: list[Object]) -> set[str]:
+    """Return the reasons for which containers are not started."""
+    return {state["state"]["waiting"]["reason"] for state in states if "waiting" in state["state"]}
+
+
 def reasons(cluster: Cluster, found: Object) -> str:
     """Return why pods of a Deployment are not ready."""
     labels = found["spec"]["selector"]["matchLabels"]
-    pods = cluster.list("pods", ",".join(f"{key}={value}" for key, value in labels.items()))
-    states = [state for pod in pods for state in pod["status"].get("containerStatuses", ())]
-    waiting = {state["state"]["waiting"]["reason"] for state in states if "waiting" in state["state"]}
+    states = cluster.containers(",".join(f"{key}={value}" for key, value in labels.items()))
     before = [state.get("lastState", {}).get("terminated") for state in states]
     ended = {f"exit code {end['exitCode']}" for end in before if end}
-    return ", ".join(sorted(waiting | ended)) or "its pods are not ready"
+    return ", ".join(sorted(waits_for(states) | ended)) or "its pods are not ready"
+
+
+def outcome(cluster: Cluster, job: str) -> str:
+    """Wait for a Job, and return its last condition, or why its image is not there."""
+    give_up = time.monotonic() + MIGRATION_SECONDS
+    while time.monotonic() < give_up:
+        conditions = (cluster.get("job", job) or {}).get("status", {}).get("conditions", ())
+        met: set[str] = {each["type"] for each in conditions if each["status"] == "True"}
+        if ended := met & {"Complete", "Failed"}:
+            return ended.pop()
+        if without := waits_for(cluster.containers(f"batch.kubernetes.io/job-name={job}")) & NO_IMAGE:
+            return without.pop()
+        time.sleep(1)
+    return "Failed"
 
 
 def migrate(plan: Plan) -> None:
@@ -59,21 +78,16 @@ def migrate(plan: Plan) -> None:
     cluster, name = plan.cluster, f"{plan.cluster.service}-migrate"
     cluster.change("delete", "job", name, "--ignore-not-found")
     apply(plan, "migration")
+    if cluster.dry_run:
+        return
     print("The migration runs.", flush=True)
-    give_up = time.monotonic() + MIGRATION_SECONDS
-    while not cluster.dry_run and time.monotonic() < give_up:
-        job = cluster.get("job", name) or {}
-        ended = {each["type"] for each in job.get("status", {}).get("conditions", ()) if each["status"] == "True"}
-        if "Complete" in ended:
-            return
-        if "Failed" in ended:
-            break
-        time.sleep(1)
-    else:
-        if cluster.dry_run:
-            return
-    cluster.change("logs", f"job/{name}", "--tail=20")
-    raise Refused("The migration failed, so nothing was rolled out: its log, above, says why.")
+    ended = outcome(cluster, name)
+    if ended in NO_IMAGE:
+        cluster.change("delete", "job", name)
+        raise Refused(f"The cluster cannot get {plan.image} ({ended}), so nothing was migrated and nothing rolled out.")
+    if ended != "Complete":
+        cluster.change("logs", f"job/{name}", "--tail=20")
+        raise Refused("The migration failed, so nothing was rolled out: its log, above, says why.")
 
 
 def undo(plan: Plan, name: str, before: Object | None, *others: str) -> None:
