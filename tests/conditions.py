@@ -34,6 +34,13 @@ UNREACHABLE = {
     "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/components/{% if jobs %}migration{% endif %}/"
     "kustomization.yaml.jinja: `jobs` was never empty": "The folder is there for them.",
     "template/docs/deployment/development.md.jinja: `servers` was never empty": "The section is there for them.",
+    "template/docs/operations.md.jinja: `rows | selectattr('alerts', 'defined') | sum('alerts', [])` was never empty": (
+        "The section is there with Prometheus, whose row has some."
+    ),
+    "template/{% if 'prometheus' in chosen %}observability{% endif %}/dashboard.json.jinja: "
+    "`rows | selectattr('panels', 'defined') | sum('panels', [])` was never empty": "So does its dashboard.",
+    "template/{% if 'prometheus' in chosen %}observability{% endif %}/dashboard.json.jinja: "
+    "`panel.queries` was never empty": "A panel shows something.",
 }
 """What cannot be rendered, and why. An entry that can, or is no more, fails the test."""
 

@@ -67,7 +67,7 @@ def test_no_trace_of_the_template_is_left(render: Render) -> None:
             continue
         for name, contents in files(render(**answers)).items():
             text = contents.decode()
-            without_expressions = re.sub(r"\$\{\{.*?\}\}|'\{\{ \.\S+ \}\}'", "", text)
+            without_expressions = re.sub(r"\$\{\{.*?\}\}|'\{\{ \.\S+ \}\}'|\"\{\{\w+\}\}\"", "", text)
             assert "{{" not in without_expressions, name
             assert "{%" not in text, name
             if name != "LICENSE":
