@@ -184,7 +184,10 @@ def test_image_is_pushed_to_where_the_manifests_have_it_from(
             assert json.load(answer)["tags"] == [here.strip()]
     gone = push(project_folder, tmp_path)
     assert gone.returncode == 1
-    assert f"{host}/my-service:{here.strip()} could not be pushed: what {engine} says above is why." in gone.stderr
+    pushed = f"{host}/my-service:{here.strip()}"
+    assert f"{pushed} could not be pushed: what {engine} says above is why." in gone.stderr
+    # The name that the next build would otherwise be given by podman.
+    assert subprocess.run([engine, "image", "inspect", pushed], check=False, capture_output=True).returncode != 0
     subprocess.run([engine, "rmi", f"my-service:{here.strip()}"], check=False, capture_output=True)
 
 

@@ -52,7 +52,13 @@ def push(service: str, image: str, *, dry_run: bool) -> None:
     engine = engine_with(local)
     if engine is None:
         raise Refused(f"There is no image {local} here: `doit image` builds it.")
-    for command in ([engine, "tag", local, image], [engine, "push", image]):
+
+    def ran(*command: str) -> bool:
         print("+", shlex.join(command), flush=True)
-        if not dry_run and subprocess.run(command, check=False).returncode:
-            raise Refused(f"{image} could not be pushed: what {engine} says above is why.")
+        return dry_run or subprocess.run(command, check=False).returncode == 0
+
+    done = ran(engine, "tag", local, image) and ran(engine, "push", image)
+    # podman gives an image that is built as NAME:VERSION to whatever registry it knows that name from.
+    ran(engine, "rmi", image)
+    if not done:
+        raise Refused(f"{image} could not be pushed: what {engine} says above is why.")
