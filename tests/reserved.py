@@ -13,8 +13,8 @@ LIST = ROOT / "questions" / "reserved.yaml"
 HEAD = "# Keywords, modules of the standard library and libraries of the service. Written by `doit reserved`.\n"
 # Folders of a project, and modules that are not called like their distribution.
 FIXED = (
-    "conftest docs dodo dotenv embedded interlock kubernetes migrations observability preflight preflights releases "
-    "roll_out rolling_out scripts src test tests"
+    "checks conftest docs dodo dotenv embedded interlock kubernetes migrations observability piplicenses preflight "
+    "preflights release_checks releases releasing roll_out rolling_out scripts src test tests verifications"
 )
 PACKAGE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
