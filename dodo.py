@@ -14,7 +14,7 @@ from tests import coverage, ledger
 DOIT_CONFIG = {"default_tasks": ["test"], "verbosity": 2}
 Task = dict[str, Any]
 ROOT = Path(__file__).parent
-OURS = ("benchmarks", "extensions", "tests", "dodo.py")
+OURS = ("benchmarks", "extensions", "tests", "dodo.py", "release.py")
 
 
 def run(*command: str) -> None:
@@ -102,6 +102,16 @@ def task_coverage() -> Task:
         print(page)
 
     return {"actions": [write]}
+
+
+def task_release() -> Task:
+    """Release the template, by a tag; `doit release -- --dry-run` shows which version and its notes."""
+    return {"actions": [lambda more: run(sys.executable, "release.py", *(more or ()))], "pos_arg": "more"}
+
+
+def task_audit() -> Task:
+    """Ask whether a locked dependency has a known vulnerability. Needs the network."""
+    return {"actions": [lambda: run("uv", "audit", "--locked", "--preview-features", "audit-command")]}
 
 
 def task_ledger() -> Task:
