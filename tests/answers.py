@@ -35,6 +35,7 @@ RENDERED: list[dict[str, Any]] = [
     {"package": LONG, "preset": "minimal"},
     {"preset": "minimal", "observability": ["prometheus"]},
     {"preset": "minimal", "deploy": "kubernetes"},
+    {"preset": "minimal", "updates": "dependabot"},
     {"cpu_limit": "none", "memory_limit": "2Gi", "cpu_request": "1"},
     {"cpu_limit": "2", "memory_limit": "2Gi", "cpu_request": "1", "memory_request": "1Gi"},
     {"gateway": "gateways/public", "managed_cidr": "10.0.0.0/16", "image_pull_secret": "registry"},
@@ -91,6 +92,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"license": "GPL"}, "Invalid choice"),
     ({"python": "3.10"}, "Invalid choice"),
     ({"database": "postgresql"}, "Invalid choice"),
-    ({"publish": ["pypi"]}, "Nothing can be published yet"),
+    ({"publish": ["crates"]}, "Invalid choice"),
+    ({"updates": "somebody"}, "Invalid choice"),
 ]
 """What is refused, and a part of what is said."""

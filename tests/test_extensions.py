@@ -19,6 +19,8 @@ AGGREGATES = {
     "README.md",
     ".copier-answers.yml",
     ".env.example",
+    ".github/dependabot.yml",
+    ".github/workflows/ci.yml",
     "compose.yaml",
     "dodo.py",
     "pyproject.toml",
@@ -104,7 +106,7 @@ def own_words(row: dict[str, Any]) -> set[str]:
     variables, ports = row.get("variables", []), row.get("ports", [])
     lines = [*variables, *ports, *row.get("commands", []), *row.get("tasks", []), *row.get("egress", [])]
     said = {str(value) for each in lines for value in each.values() if not isinstance(value, bool)}
-    said |= {"pytest-xdist", "--numprocesses", "--dist"} if "container" in row else set()
+    said |= {"pytest-xdist", "--numprocesses", "--dist", "docker-compose"} if "container" in row else set()
     return {row["name"], *row["requires"], *row.get("develop", []), *row.get("untyped", []), *said}
 
 
@@ -144,8 +146,10 @@ def test_ports_are_numbers_with_a_default(row: dict[str, Any]) -> None:
 
 def test_requirements_have_both_bounds(render: Render) -> None:
     pyproject = (render(preset="full") / "pyproject.toml").read_text()
-    requirements = re.findall(r'^    "([a-z][a-z0-9-]*(?:\[[a-z,]+\])?[>=<].*)",$', pyproject, re.MULTILINE)
+    listed, building = pyproject.split("\nbuild-constraint-dependencies = ")
+    requirements = re.findall(r'^    "([a-z][a-z0-9-]*(?:\[[a-z,]+\])?[>=<].*)",$', listed, re.MULTILINE)
     assert len(requirements) > 12
+    assert "hatchling==" in building
     for requirement in requirements:
         assert re.fullmatch(r"[a-z0-9-]+(\[[a-z,]+\])?>=[\d.]+,<[\d.]+", requirement), requirement
 

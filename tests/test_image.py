@@ -23,6 +23,7 @@ from tests.conftest import Render
 from tests.planting import plant
 from tests.servers import embedded, python, unix_socket
 from tests.shell import clean_environment, commit, git, uv
+from tests.workflows import Machine, script
 
 pytestmark = pytest.mark.slow
 SECRET = "5f0c1e9b7a3d4826b1f0e9d8c7a6b5f4"
@@ -189,6 +190,66 @@ def test_image_is_pushed_to_where_the_manifests_have_it_from(
     # The name that the next build would otherwise be given by podman.
     assert subprocess.run([engine, "image", "inspect", pushed], check=False, capture_output=True).returncode != 0
     subprocess.run([engine, "rmi", f"my-service:{here.strip()}"], check=False, capture_output=True)
+
+
+@pytest.mark.skipif(
+    not (shutil.which("docker-registry") and shutil.which("skopeo")),
+    reason="needs docker-registry and skopeo of Debian",
+)
+def test_image_of_another_commit_is_not_the_release(
+    engine: str, image: str, project_folder: Path, tmp_path: Path
+) -> None:
+    commit(project_folder, "feat: start")
+    git(project_folder, "tag", "--force", "v1.5.0")
+    flags = [*shlex.split(os.environ.get("IMAGE_BUILD_FLAGS", ""))]
+    assert uv(project_folder, "run", "doit", "image", "--", *flags).returncode == 0
+    machine = Machine(project_folder, tmp_path / "machine")
+    machine.give("skopeo", f'exec {shutil.which("skopeo")} "$@" --tls-verify=false\n')
+    with registry(tmp_path) as host:
+        name = f"{host}/my-service"
+
+        def verify() -> subprocess.CompletedProcess[str]:
+            return machine.run(f".venv/bin/python scripts/verify_release.py --only=image --image={name}")
+
+        def push_as_release(local: str) -> None:
+            for command in (
+                ["tag", local, f"{name}:1.5.0"],
+                ["push", "--quiet", f"{name}:1.5.0"],
+                ["rmi", f"{name}:1.5.0"],
+            ):
+                environment = clean_environment(CONTAINERS_REGISTRIES_CONF=str(tmp_path / "registries.conf"))
+                subprocess.run([engine, *command], env=environment, check=True, capture_output=True)
+
+        assert "NOT OK   skopeo inspect failed: " in verify().stdout
+        push_as_release("my-service:1.5.0")
+        assert re.search(rf"image +ok +{re.escape(name)}@sha256:[0-9a-f]{{64}}\n", verify().stdout)
+        push_as_release(image)
+        other = verify()
+        assert other.returncode == 1
+        assert f"{name}:1.5.0 is not of {git(project_folder, 'rev-parse', 'HEAD')[:12]}" in other.stdout
+    subprocess.run([engine, "rmi", "my-service:1.5.0"], check=False, capture_output=True)
+
+
+def test_ci_builds_the_image_and_runs_it_as_in_production(
+    engine: str, image: str, render: Render, tmp_path: Path
+) -> None:
+    assert image
+    folder = tmp_path / "project"
+    shutil.copytree(render(preset="minimal"), folder)
+    assert uv(folder, "lock", "--quiet").returncode == 0
+    machine = Machine(folder, tmp_path / "machine")
+    flags = os.environ.get("IMAGE_BUILD_FLAGS", "")
+    machine.give("docker", f'if [ "$1" = build ]; then shift; set -- build {flags} "$@"; fi\nexec {engine} "$@"\n')
+    for step in ("Build", "Run"):
+        done = machine.run(script(folder, "ci", "image", step))
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert '"status":"ok"' in done.stdout
+    subprocess.run([engine, "rm", "--force", "service"], check=False, capture_output=True)
+    broken = machine.run(script(folder, "ci", "image", "Run").replace("HOST=127.0.0.1", "PORT=many"))
+    subprocess.run([engine, "rm", "--force", "service"], check=False, capture_output=True)
+    subprocess.run([engine, "rmi", "service"], check=False, capture_output=True)
+    assert broken.returncode != 0
+    assert "PORT" in broken.stdout + broken.stderr
 
 
 def push(project: Path, folder: Path) -> subprocess.CompletedProcess[str]:

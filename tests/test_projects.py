@@ -66,7 +66,7 @@ def test_project_passes_its_own_gates(project: Project, answers: dict[str, str],
     checked = uv(folder, "run", "--locked", "doit", "check", UV_OFFLINE="1")
     assert passed(checked) >= least
     tasks = [line.removeprefix(".  ") for line in checked.stdout.splitlines() if line.startswith(".  ")]
-    assert sorted(tasks) == ["check", "lint", "losses", "security", "test", "types"]
+    assert sorted(tasks) == ["check", "lint", "losses", "secrets", "security", "test", "types"]
     assert git(folder, "status", "--porcelain") == ""
     names = reserved.required_names(folder / "uv.lock")
     assert {name for name in names if reserved.PACKAGE.fullmatch(name)} <= reserved.listed() | {"colorama"}

@@ -31,7 +31,7 @@ database cache queue secrets errors observability deploy publish updates
 cpu_request cpu_limit memory_request memory_limit gateway managed_cidr image_pull_secret
 availability_objective latency_objective latency_seconds""".split()  # noqa: SIM905 - a list of strings would be four times as long
 ASKED = {"project_name", "package", "description", "repository", "author_name", "author_email", "license", "python"}
-ASKED |= {"preset", "example", "deploy", *(row["kind"] for row in rows())}
+ASKED |= {"preset", "example", "deploy", "publish", "updates", *(row["kind"] for row in rows())}
 
 
 def refusal(template: Path, folder: Path, **answers: Any) -> str:
@@ -111,7 +111,7 @@ def test_presets_only_set_defaults(render: Render) -> None:
     minimal = yaml.safe_load((render(preset="minimal") / ".copier-answers.yml").read_text())
     assert (minimal["deploy"], minimal["example"], minimal["observability"]) == ("none", "none", [])
     right = yaml.safe_load((render() / ".copier-answers.yml").read_text())
-    changed = {name: right[name] for name in ("deploy", "example", *KINDS)}
+    changed = {name: right[name] for name in ("deploy", "example", "publish", "updates", *KINDS)}
     left = yaml.safe_load((render(preset="minimal", **changed) / ".copier-answers.yml").read_text())
     assert left | {"preset": "api"} == right
 

@@ -1,5 +1,6 @@
 """Every rendering is what a careful colleague would have committed, and says nothing of its making."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -13,6 +14,7 @@ from tests.answers import HOSTILE, LONG, RENDERED
 from tests.conftest import Render
 from tests.covering import as_answers, covering
 from tests.shell import ROOT, clean_environment, differing, files
+from tests.test_rules import OWN_TEMPLATES
 
 
 @pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)], ids=["pairs", "triples"])
@@ -66,6 +68,8 @@ def test_no_trace_of_the_template_is_left(render: Render) -> None:
         if HOSTILE.items() <= answers.items():
             continue
         for name, contents in files(render(**answers)).items():
+            if name == OWN_TEMPLATES:
+                continue
             text = contents.decode()
             without_expressions = re.sub(r"\$\{\{.*?\}\}|'\{\{ \.\S+ \}\}'|\"\{\{\w+\}\}\"", "", text)
             assert "{{" not in without_expressions, name
@@ -105,6 +109,7 @@ def test_env_file_is_ignored_by_git_and_left_out_of_the_image(render: Render) ->
         "docs/deployment/production.md",
         "docs/deployment/development.md",
         "docs/development/ci-cd-testing.md",
+        "docs/development/release-and-automation.md",
     ],
 )
 def test_pages_are_there_and_speak_of_what_was_chosen(render: Render, page: str) -> None:
@@ -150,16 +155,45 @@ def test_hostile_answers_arrive_as_they_were_given(render: Render) -> None:
     assert yaml.safe_load(deployment.read_text())["images"][0]["newName"] == "ghcr.io/some-org/my.repo_1"
 
 
-def test_workflows_are_without_findings(renderings: list[Path]) -> None:
-    workflows = [path for path in documents(renderings, "*.yml") if ".github" in path.parts]
-    workflows += (ROOT / ".github" / "workflows").glob("*.yml")
-    assert len(workflows) >= 2
-    run("zizmor", "--offline", "--persona", "auditor", "--quiet", *workflows)
+def automation(renderings: list[Path], folder: str) -> list[Path]:
+    """Return the different files of all renderings that GitHub reads from a folder, and ours."""
+    found = [path for path in documents(renderings, "*.yml") if path.parent.name == folder]
+    return found + [path for path in (ROOT / ".github").rglob("*.yml") if path.parent.name == folder]
+
+
+def test_workflows_are_without_findings(renderings: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    workflows, others = automation(renderings, "workflows"), automation(renderings, ".github")
+    assert {path.name for path in workflows} >= {"ci.yml", "release.yml", "relock.yml", "template-update.yml"}
+    run("zizmor", "--offline", "--persona", "auditor", "--quiet", *workflows, *others)
     run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    with capsys.disabled():
+        print(f"\nno finding in the {len(workflows)} different workflows of {len(renderings)} renderings")
+
+
+def test_bots_understand_their_settings(renderings: list[Path]) -> None:
+    run("check-jsonschema", "--builtin-schema", "vendor.dependabot", *automation(renderings, ".github"))
+    ours = ROOT / "renovate.json"
+    run("check-jsonschema", "--builtin-schema", "vendor.renovate", *documents(renderings, "renovate.json"), ours)
+
+
+def test_our_bot_finds_every_pin_of_the_template() -> None:
+    settings = json.loads((ROOT / "renovate.json").read_text())
+    custom = settings["customManagers"][0]
+    pinned = re.compile(r"@(sha256:)?[0-9a-f]{40}")
+    patterns = [settings[name]["managerFilePatterns"] for name in ("github-actions", "dockerfile")]
+    patterns.append(custom["managerFilePatterns"])
+    plain = [pattern.strip("/") for each in patterns for pattern in each]
+    for path in [*(ROOT / "template").rglob("*"), *(ROOT / "extensions").glob("*.yml")]:
+        if path.is_file() and pinned.search(path.read_text(encoding="utf-8")):
+            name = path.relative_to(ROOT).as_posix()
+            assert [pattern for pattern in plain if re.search(pattern, name)], f"nobody keeps the pins in {name} fresh"
+    images = re.compile(custom["matchStrings"][0].replace("(?<", "(?P<"))
+    rows = [path.read_text() for path in (ROOT / "extensions").glob("*.yml")]
+    assert sum(len(images.findall(row)) for row in rows) == sum(row.count("@sha256:") for row in rows) > 0
 
 
 def test_scripts_of_workflows_are_without_findings(renderings: list[Path], tmp_path: Path) -> None:
-    workflows = [path for path in documents(renderings, "*.yml") if ".github" in path.parts]
+    workflows = automation(renderings, "workflows")
     jobs = [job for path in workflows for job in yaml.safe_load(path.read_text())["jobs"].values()]
     scripts = {step["run"] for job in jobs for step in job["steps"] if "run" in step}
     assert scripts
