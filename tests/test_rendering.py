@@ -220,7 +220,7 @@ def pairs(answers: dict[str, Any], other: dict[str, Any], render: Render) -> tup
         ({"author_email": "a@x.org"}, {"author_email": "b@x.org"}, {"pyproject.toml"}),
         ({"cpu_limit": "1"}, {"cpu_limit": "none"}, {"kubernetes/base/deployment.yaml"}),
     ],
-    ids=str,
+    ids=lambda each: str(sorted(each) if isinstance(each, set) else each),
 )
 def test_answer_changes_its_own_files_only(
     render: Render, answers: dict[str, str], other: dict[str, str], changed: set[str]
