@@ -54,6 +54,16 @@ def _no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _projects_share_what_their_tools_keep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    # Their libraries are the same: mypy reads them once, and no start of a service compiles them again, which is
+    # switched off in many images.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.mktemp("types")))
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _templates_are_compiled_once() -> Iterator[None]:
     # Copier compiles every template anew for each rendering, which is half of its time.
     compile_ = SandboxedEnvironment.compile

@@ -8,6 +8,7 @@ pass its own gate. An edit that is lost without a word is the one thing that mus
 import argparse
 import collections
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,16 +82,18 @@ def serve(template: Path, seed: int, number: int) -> Outcome:
         if said := renovate(project):
             return Outcome(service, FAILED, said)
         lost = [name for each in edits for name in each.losses(project)]
-        return Outcome(service, *judge(project, lost))
+        # A process has a cache of its own for types: mypy does not share one with another that writes.
+        types = template.with_name(f"types-{os.getpid()}")
+        return Outcome(service, *judge(project, lost, MYPY_CACHE_DIR=str(types)))
 
 
-def judge(project: Path, lost: list[str]) -> tuple[str, str]:
+def judge(project: Path, lost: list[str], **variables: str) -> tuple[str, str]:
     """Return how the update went, by the service's own gate, and what there is to say of it."""
     conflicts = [name for name, text in files(project).items() if b"\n<<<<<<< before updating\n" in text]
     stale = uv(project, "lock", "--check", "--quiet").returncode != 0
     if stale:
         uv(project, "lock", "--quiet")
-    done = uv(project, "run", "--locked", "--quiet", "doit", "check")
+    done = uv(project, "run", "--locked", "--quiet", "doit", "check", **variables)
     return state(done.returncode == 0, stale, conflicts, lost), f"{conflicts or lost or ''}{tail(done)}"
 
 
@@ -121,9 +125,12 @@ def make_template(folder: Path) -> Path:
 
 def sail(size: int, seed: int, workers: int) -> list[Outcome]:
     """Return what became of `size` services."""
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(workers) as pool:
+    # Not forked, since pytest's process may have threads.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    with tempfile.TemporaryDirectory() as folder, pool:
         outcomes = []
-        for outcome in pool.map(partial(serve, make_template(Path(folder)), seed), range(1, size + 1)):
+        template = make_template(Path(folder) / "template")
+        for outcome in pool.map(partial(serve, template, seed), range(1, size + 1)):
             print(f"{outcome.state:9}{outcome.service}", flush=True)
             if outcome.said:
                 print(outcome.said)
