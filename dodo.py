@@ -14,6 +14,7 @@ from tests import coverage, ledger
 DOIT_CONFIG = {"default_tasks": ["test"], "verbosity": 2}
 Task = dict[str, Any]
 ROOT = Path(__file__).parent
+SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
 OURS = ("benchmarks", "extensions", "tests", "dodo.py", "release.py")
 
 
@@ -25,8 +26,9 @@ def run(*command: str) -> None:
 
 
 def test(quick: bool, more: list[str] | None) -> None:
+    """Run the tests side by side; in one process those that somebody chose, who may want a debugger in it."""
     selection = ["-m", "not slow"] if quick else []
-    run(sys.executable, "-m", "pytest", *selection, *(more or ()))
+    run(sys.executable, "-m", "pytest", *selection, *(more or SIDE_BY_SIDE))
 
 
 def task_test() -> Task:

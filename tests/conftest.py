@@ -14,7 +14,7 @@ from copier._jinja_ext import SandboxedEnvironment
 from plumbum import local
 
 from extensions.rows import questions
-from tests import conditions
+from tests import conditions, turns
 from tests.planting import copy_of
 from tests.releases import tag_releases
 from tests.shell import ROOT, commit
@@ -33,6 +33,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Tell the seed: with it a run can be repeated."""
     return f"seed: {config.getoption('--seed')}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes long first, and what runs alone last."""
+    items.sort(key=turns.place)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test wait for its turn, with the fixtures that it brings."""
+    with turns.turn(item.config.cache.mkdir("turns"), alone=turns.is_alone(item)):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from tests.cluster_pods import LISTENS, SERVICE, privileged
 from tests.conftest import Render
 from tests.load import CLOSED, FRESH, KEPT, answered, failures
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.cluster, pytest.mark.slow]
 ROLL_OUTS, REQUESTS = 20, 100_000
 OLD, NEW = "1.0.0", "1.1.0"
 CONTEXT = os.environ.get("SLIPWAY_CLUSTER", "")

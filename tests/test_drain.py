@@ -19,7 +19,7 @@ from tests.load import CLOSED, answered, failures, load
 from tests.servers import Service, service, splice
 from tests.shell import uv
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 # The cluster's times, a fifth as long: how late the pod goes from the lists, and preStop, which is longer.
 LATE_SECONDS, PRE_STOP_SECONDS = 1.0, 2.0
 ROLL_OUTS = 3

@@ -21,6 +21,8 @@ from tests.load import CLOSED, FRESH, KEPT, WAITED, answered, failures, load
 from tests.servers import free_port
 from tests.shell import ROOT
 
+pytestmark = pytest.mark.alone
+
 
 class Handler(BaseHTTPRequestHandler):
     """Answers every path but a few."""

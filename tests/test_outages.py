@@ -19,7 +19,7 @@ from tests.conftest import Render
 from tests.servers import Answered, embedded, load, migrate, python, service, statuses
 from tests.servers import installed as installation
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 ITEM = json.dumps({"name": "a lamp"}).encode()
 
 
