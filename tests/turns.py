@@ -9,16 +9,18 @@ import pytest
 
 LONGEST = (
     "test_projects",
-    "test_fleet",
+    "test_roll_out",
+    "test_manifests",
     "test_tasks",
     "test_faults",
-    "test_roll_out",
-    "test_image",
-    "test_adding",
+    "test_fleet",
     "test_update",
+    "test_rendering",
+    "test_adding",
+    "test_image",
     "test_preflight",
 )
-"""Modules that take minutes: the end would wait for one that came late."""
+"""Modules that take minutes, the longest first: the end would wait for one that came late."""
 
 
 def is_alone(item: pytest.Item) -> bool:
