@@ -5,10 +5,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import copier
+import kubernetes_validate.utils
 import pytest
 from copier._jinja_ext import SandboxedEnvironment
 from plumbum import local
@@ -89,6 +91,14 @@ def _templates_are_compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SandboxedEnvironment, "compile", compile_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _schemas_are_read_once() -> Iterator[None]:
+    # kubernetes-validate reads all definitions of a version anew for each object, which is nine tenths of its time.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kubernetes_validate.utils, "schema_contents", cache(kubernetes_validate.utils.schema_contents))
         yield
 
 
