@@ -9,11 +9,13 @@ import pytest
 
 LONGEST = (
     "test_projects",
+    "test_release",
     "test_roll_out",
     "test_manifests",
     "test_tasks",
     "test_faults",
     "test_fleet",
+    "test_workflows",
     "test_update",
     "test_rendering",
     "test_adding",
