@@ -16,7 +16,7 @@ from releasing import NoReleaseError
 from releasing.notes import entry_of
 from releasing.repository import git, release, require_new, require_releasable, taken_back_on_failure
 
-SUBJECT = "release: v"
+SUBJECT = re.compile(r"release: v([0-9]+\.[0-9]+\.[0-9]+)")
 
 
 def next_version() -> str:
@@ -25,7 +25,7 @@ def next_version() -> str:
     if not headings or not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", headings[0]):
         raise NoReleaseError("The topmost entry of CHANGELOG.md has to be called like the version: `## 1.2.3`.")
     subjects = git("log", "--format=%s").splitlines()
-    released = [Version(each.removeprefix(SUBJECT)) for each in subjects if each.startswith(SUBJECT)]
+    released = [Version(found[1]) for each in subjects if (found := SUBJECT.fullmatch(each))]
     if released and Version(headings[0]) <= max(released):
         raise NoReleaseError(f"{headings[0]} is released: CHANGELOG.md has no entry for what came since.")
     return str(headings[0])
@@ -62,7 +62,8 @@ def main() -> None:
             return
         if not given.skip_tests:
             require_green()
-        with taken_back_on_failure(tag):
+            require_releasable()
+        with taken_back_on_failure(tag, "CHANGELOG.md"):
             release(tag, notes, "CHANGELOG.md")
     except NoReleaseError as error:
         sys.exit(f"No release: {error}")

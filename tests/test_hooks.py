@@ -57,12 +57,21 @@ def test_mistake_is_found_before_the_commit(hooked: Path, commit: Commit, file: 
     assert git(hooked, "rev-parse", "HEAD") == git(hooked, "rev-parse", "v1.0.0")
 
 
+def test_good_change_of_requirements_is_accepted(hooked: Path, commit: Commit) -> None:
+    path = hooked / "pyproject.toml"
+    path.write_text(path.read_text().replace('description = "', 'description = "Our ', 1))
+    done = commit("docs: describe it as ours")
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("Lock.") and line.endswith("Passed")]
+
+
 @pytest.mark.parametrize(
     ("message", "accepted"),
     [
         ("feat: say hello", True),
         ("fix(api)!: say hello", True),
         ("Merge branch 'topic'", True),
+        ("fixup! feat: say hello", True),
         ("say hello", False),
         ("feature: say hello", False),
     ],

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ Done = subprocess.CompletedProcess[str]
 Script = Callable[..., Done]
 # What takes its time, and is tested where it is the subject.
 SLOW = ("--skip=audit", "--skip=tests", "--skip=build", "--skip=licences")
-IDLE = "Nothing that users notice was committed since the last version: no feat, fix or perf."
+IDLE = "Nothing that users notice was committed since the last version: no feat, fix, perf or revert."
 FEATURE = "feat(api): list orders"
 SECRET = f"ghp_{'x8Wq2ZkVb7RtYn3LmPc5DsHj9FgKe1XaQzU4'}"
 
@@ -65,11 +66,11 @@ def project(released: Path, origin: Path) -> Iterator[Path]:
 def run(project: Path) -> Script:
     """Return a function that runs a script of the project with the tools of its environment."""
 
-    def script(name: str, *arguments: str, **variables: str) -> Done:
+    def script(name: str, *arguments: str, cwd: Path = project, **variables: str) -> Done:
         path = f"{project / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             [python(project), f"scripts/{name}.py", *arguments],
-            cwd=project,
+            cwd=cwd,
             env=clean_environment(**{"PATH": path} | variables),
             capture_output=True,
             text=True,
@@ -192,9 +193,9 @@ REFUSALS = [
     Refusal(ahead, SLOW, "No release: main has 1 commits that origin lacks: push them, and let CI pass."),
     Refusal(idle, SLOW, f"No release: {IDLE}"),
     Refusal(with_a_feature, ("--version=1.0.0",), "No release: v1.0.0 exists already: a version is released once."),
-    Refusal(with_a_feature, ("--version=0.9.0",), "No release: 0.9.0 is below 1.0.0, which is released."),
+    Refusal(with_a_feature, ("--version=0.9.0",), "No release: 0.9.0 is below 1.0.0, which is released: say which"),
     Refusal(with_a_feature, ("--version=next",), "No release: next is no version: it is like 1.2.3 or 1.2.3rc1."),
-    Refusal(cut_off, SLOW, "No release: git fetch failed:"),
+    Refusal(cut_off, SLOW, "No release: git fetch failed: fatal: '/nowhere' does not appear to be a git repository."),
     Refusal(with_a_secret, SLOW, "Not ready to be released: secrets."),
     Refusal(with_a_red_test, ("--only=tests",), "Not ready to be released: tests."),
 ]
@@ -237,13 +238,16 @@ def test_push_that_is_refused_is_taken_back(project: Path, origin: Path, run: Sc
     hook = origin / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\necho 'nobody pushes on a Friday' >&2\nexit 1\n")
     hook.chmod(0o755)
+    (project / "notes.txt").write_text("not yet\n")
+    (project / ".git" / "info" / "exclude").write_text("notes.txt\n")
     before = state(project, origin)
     try:
         done = run("make_release", *SLOW)
     finally:
         hook.unlink()
+    assert (project / "notes.txt").read_text() == "not yet\n"
     assert done.returncode == 1
-    assert done.stderr.startswith("No release: git push failed: ")
+    assert done.stderr == "No release: git push failed: ! [remote rejected] HEAD -> main (pre-receive hook declined).\n"
     assert state(project, origin) == before
 
 
@@ -292,6 +296,17 @@ def test_two_builds_in_two_places_are_the_same_bytes(project: Path, run: Script,
     git(project, "clone", "--quiet", "--branch=v1.0.0", str(project), str(clone))
     second = uv(clone, "run", "--locked", "doit", "build", TZ="EAST-14", PYTHONHASHSEED="7")
     assert hashes(second) == hashes(first), second.stderr
+
+
+def test_what_builds_it_is_fixed(project: Path) -> None:
+    known = tomllib.loads((project / "pyproject.toml").read_text())
+    wanted = "\n".join(known["build-system"]["requires"])
+    command = ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--universal", "--no-config", "-"]
+    done = subprocess.run(command, input=wanted, capture_output=True, text=True, check=True, env=clean_environment())
+    needed = {re.split(r"[=;\[ ]", line)[0] for line in done.stdout.splitlines()}
+    fixed = {line.partition("==")[0] for line in known["tool"]["uv"]["build-constraint-dependencies"]}
+    assert len(needed) > 5
+    assert needed - fixed <= {"colorama"}
 
 
 HOOK = """
@@ -381,7 +396,10 @@ def test_tampered_artifact_is_refused_before_and_after(project: Path, run: Scrip
         shutil.copy(path, index.folder)
     served = run("verify_release", "--only=index", **index.variables)
     assert served.returncode == 1
-    assert f"{wheel.name} of the index is not what v1.0.0 builds: ask who published it." in served.stdout
+    assert "The index has 1 files that v1.0.0 does not build here: ask whose they are." in served.stdout
+    (index.folder / wheel.name).unlink()
+    lacking = run("verify_release", "--only=index", **index.variables)
+    assert f"The index lacks {wheel.name}: publish it." in lacking.stdout
 
 
 def test_token_may_come_from_the_keyring(project: Path, run: Script, index: Index, tmp_path: Path) -> None:
@@ -400,7 +418,9 @@ def test_version_that_is_nowhere_is_one_sentence(run: Script, index: Index) -> N
     done = run("verify_release", "--only=index", "--version=9.9.9", **index.variables)
     assert done.returncode == 1
     assert "NOT OK   The index does not have my-service==9.9.9: " in done.stdout
-    assert run("verify_release", "--only=github", PATH="/usr/bin").returncode == 1
+    assert (
+        "gh is not installed, and nothing else can tell" in run("verify_release", "--only=github", PATH="/bin").stdout
+    )
 
 
 GH = """#!/bin/sh
@@ -462,3 +482,16 @@ def test_fault_is_named_by_the_checklist(project: Path, run: Script, name: str) 
 
 def test_checklist_finds_nothing_to_tell(run: Script) -> None:
     assert f"changelog    NOT OK   {IDLE}" in run("check_release", "--only=changelog").stdout
+
+
+def test_version_may_be_made_for_what_nobody_notices(project: Path, run: Script) -> None:
+    push(project, "chore(deps): a newer base of the image")
+    done = run("make_release", "--version=1.0.1", *SLOW)
+    assert done.stdout.endswith("Released v1.0.1.\n"), done.stderr
+
+
+def test_where_git_tells_nothing_secrets_are_not_said_to_be_none(project: Path, run: Script, tmp_path: Path) -> None:
+    shutil.copytree(project / "scripts", tmp_path / "scripts")
+    done = run("find_secrets", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("No file was looked at, since git does not tell which there are: fatal: ")

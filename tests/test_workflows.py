@@ -40,13 +40,20 @@ def test_jobs_are_there_where_they_are_chosen(render: Render) -> None:
         assert set(found["passed"]["needs"]) == found.keys() - {"passed"}
 
 
-def test_jobs_with_a_credential_run_nothing_of_the_build(render: Render) -> None:
+def test_what_runs_code_of_the_project_holds_no_credential(render: Render) -> None:
     for name, job in jobs(render(preset="full"), "release").items():
         credentials = {right for right, kind in job["permissions"].items() if kind == "write"}
         assert bool(credentials) == (name != "build") == ("environment" in job)
         used = [step.get("uses", "") for step in job["steps"]]
         assert not [each for each in used if "cache" in each or ("setup-uv" in each and name != "build")]
         assert not [step for step in job["steps"] if credentials and "uv " in step.get("run", "")]
+        given = [step.get("with", {}) for step in job["steps"]]
+        assert not [each for each in given if each.get("enable-cache") or each.get("cache-image")]
+    for updates, workflow in (("renovate", "relock"), ("dependabot", "template-update")):
+        for job in jobs(render(updates=updates), workflow).values():
+            tools = {tool for step in job["steps"] for tool in ("uv lock", "uvx ") if f"{tool}" in step.get("run", "")}
+            told = "Or run" in json.dumps(job)
+            assert not (tools - ({"uv lock"} if told else set()) and "environment" in job)
 
 
 def test_distribution_is_built_once_and_published_as_it_is(render: Render) -> None:
@@ -62,7 +69,14 @@ def test_distribution_is_built_once_and_published_as_it_is(render: Render) -> No
 def test_image_gets_its_version_when_it_is_scanned_and_attested(render: Render) -> None:
     steps = jobs(render(publish=["image"]), "release")["image"]["steps"]
     names = [step["name"] for step in steps]
-    assert names[-4:] == ["Build, and push without a name", "Scan", "Attest", "Give it its version"]
+    order = [
+        "Refuse a version that is there",
+        "Build, and push without a name",
+        "Scan",
+        "Attest",
+        "Give it its version",
+    ]
+    assert names[-5:] == order
     build = steps[-4]["with"]
     assert build["platforms"] == "linux/amd64,linux/arm64"
     assert "push-by-digest=true" in build["outputs"]
@@ -80,7 +94,7 @@ def test_distribution_and_image_are_attested(render: Render) -> None:
     assert attested == ["image", "github"]
     assert all(found[name]["permissions"]["attestations"] == "write" for name in attested)
     (publish,) = (step for step in found["pypi"]["steps"] if "gh-action-pypi-publish" in step.get("uses", ""))
-    assert "with" not in publish, "attestations are on unless somebody switches them off, and a token is not needed"
+    assert publish["with"] == {"skip-existing": True}, "no token is needed, and attestations are on"
     assert found["pypi"]["permissions"] == {"id-token": "write"}
 
 
@@ -135,7 +149,7 @@ def test_renovates_branch_gets_its_lock(project: Project, tmp_path: Path) -> Non
     origin = with_origin(folder, tmp_path)
     git(folder, "switch", "--quiet", "--create", "renovate/template")
     machine = Machine(folder, tmp_path / "machine")
-    lock, push = (script(folder, "relock", "relock", name) for name in ("Lock", "Push"))
+    lock, push = script(folder, "relock", "lock", "Lock"), script(folder, "relock", "push", "Commit")
     assert machine.run(lock).returncode == 0
     assert machine.output() == {}, "there is nothing to do"
     plant(folder, "pyproject.toml", "    # What the service adds.\n", '    "attrs>=26",\n')
@@ -166,16 +180,21 @@ def test_new_version_of_the_template_is_proposed(outdated: Path, render: Render,
     origin = with_origin(outdated, tmp_path)
     machine = Machine(outdated, tmp_path / "machine")
     proposing = render(updates="dependabot")
-    update, propose = (script(proposing, "template-update", "update", name) for name in ("Update", "Propose"))
+    update = script(proposing, "template-update", "update", "Update")
+    propose = script(proposing, "template-update", "propose", "Propose")
     updated = machine.run(update)
     assert updated.returncode == 0, updated.stderr
     version = machine.output()["version"]
     assert version == "99.99.99"
     assert git(outdated, "log", "-1", "--format=%s") == f"chore: update the template to {version}"
+    made = git(outdated, "rev-parse", "HEAD")
+    # What proposes has main, and the commit that was handed over.
+    git(outdated, "switch", "--quiet", "main")
+    git(outdated, "branch", "--quiet", "--delete", "--force", "template-update")
     assert machine.run(propose, GH_TOKEN="", VERSION=version).stdout.startswith(SENTENCE)
     for requests in ("0", "1"):
         assert machine.run(propose, GH_TOKEN="a token", VERSION=version, REQUESTS=requests).returncode == 0
-    assert git(origin, "rev-parse", "template-update") == git(outdated, "rev-parse", "HEAD")
+    assert git(origin, "rev-parse", "template-update") == made
     calls = [line.split()[:2] for line in machine.calls.read_text().splitlines()]
     assert [call for call in calls if call[0] == "pr"] == [
         ["pr", "list"],
@@ -184,7 +203,8 @@ def test_new_version_of_the_template_is_proposed(outdated: Path, render: Render,
         ["pr", "edit"],
     ]
     assert "a token" not in machine.calls.read_text()
-    assert "CHANGELOG, up to 99.99.99." in (machine.folder / "body.md").read_text()
+    assert "CHANGELOG, up to 99.99.99." in (machine.folder / "update" / "body.md").read_text()
+    git(outdated, "switch", "--quiet", "--detach", made)
     assert uv(outdated, "lock", "--check", "--quiet").returncode == 0
     written = {name: text for name, text in files(outdated).items() if name != "uv.lock"}
     fresh = files(render(preset="minimal", publish=[], updates="none"))
@@ -192,13 +212,24 @@ def test_new_version_of_the_template_is_proposed(outdated: Path, render: Render,
     (machine.folder / "output").unlink()
     assert machine.run(update).returncode == 0
     assert machine.output() == {}, "there is nothing newer"
+    # Somebody goes on with it: that is not pushed over.
+    commit(outdated, "fix: what the update asks of us")
+    theirs = git(outdated, "rev-parse", "HEAD")
+    git(outdated, "push", "--quiet", "origin", "HEAD:refs/heads/template-update")
+    git(outdated, "switch", "--quiet", "main")
+    left = machine.run(propose, GH_TOKEN="a token", VERSION=version)
+    assert (left.returncode, left.stdout.startswith("::notice::Somebody works on the branch")) == (0, True)
+    assert git(origin, "rev-parse", "template-update") == theirs
 
 
 def test_conflicts_of_an_update_are_named_in_the_request(outdated: Path, render: Render, tmp_path: Path) -> None:
-    plant(outdated, "dodo.py", r"\*\(more or \(\)\)", "*(more or [])")
-    commit(outdated, "refactor: ours")
+    plant(outdated, "pyproject.toml", r'"bandit>=1\.9,<2",', '"bandit>=1.9,<2", # ours')
+    commit(outdated, "build: ours")
     machine = Machine(outdated, tmp_path / "machine")
-    assert machine.run(script(render(updates="dependabot"), "template-update", "update", "Update")).returncode == 0
-    body = (machine.folder / "body.md").read_text()
-    assert "These files have conflicts, to be resolved on this branch as after a merge:\n\ndodo.py\n" in body
-    assert b"<<<<<<< before updating" in (outdated / "dodo.py").read_bytes()
+    done = machine.run(script(render(updates="dependabot"), "template-update", "update", "Update"))
+    assert done.returncode == 0, done.stderr
+    body = (machine.folder / "update" / "body.md").read_text()
+    assert "These files have conflicts, to be resolved on this branch as after a merge, and uv.lock by" in body
+    assert body.endswith("\n\npyproject.toml\n")
+    assert b"<<<<<<< before updating" in (outdated / "pyproject.toml").read_bytes()
+    assert machine.output() == {"version": "99.99.99"}

@@ -15,9 +15,11 @@ test, ends with the comment `pragma: allowlist secret`."""
 
 
 def source() -> list[str]:
-    """Return the files that git knows or would take in; none where there is no repository."""
+    """Return the files that git knows or would take in. Ends with an error where git does not tell."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"No file was looked at, since git does not tell which there are: {done.stderr.strip()}")
     return [path for path in done.stdout.split("\0") if path]
 
 

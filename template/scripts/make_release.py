@@ -33,7 +33,9 @@ def make(given: Namespace) -> None:
         print(f"This would be released as {tag}.")
         return
     go_through(CHECKS, given, ready="ready to be released")
-    with taken_back_on_failure(tag):
+    # That took its time: what is released is what was looked at.
+    require_releasable()
+    with taken_back_on_failure(tag, str(CHANGELOG)):
         add_to_changelog(version, notes)
         release(tag, notes, str(CHANGELOG))
     print(f"Released {tag}.")

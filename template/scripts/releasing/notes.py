@@ -4,12 +4,12 @@ import re
 import subprocess
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from . import NoReleaseError, last_line
 
 CHANGELOG = Path("CHANGELOG.md")
-NOTHING = "Nothing that users notice was committed since the last version: no feat, fix or perf."
+NOTHING = "Nothing that users notice was committed since the last version: no feat, fix, perf or revert."
 FORM = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+((a|b|rc)[0-9]+)?")
 
 
@@ -29,20 +29,14 @@ def next_version(wanted: str | None, tags: list[str]) -> str:
     version = (wanted or git_cliff("--bumped-version")).removeprefix("v")
     if not FORM.fullmatch(version):
         raise NoReleaseError(f"{version} is no version: it is like 1.2.3 or 1.2.3rc1.")
-    if wanted and tags and Version(version) < (highest := max(map(Version, tags))):
-        raise NoReleaseError(f"{version} is below {highest}, which is released.")
+    if tags and Version(version) < (highest := max(map(Version, tags))):
+        raise NoReleaseError(f"{version} is below {highest}, which is released: say which it is with --version.")
     return version
 
 
 def versions(tags: list[str]) -> list[str]:
     """Return those of the tags that are versions, without their v."""
-    found = []
-    for tag in tags:
-        try:
-            found.append(str(Version(tag)))
-        except InvalidVersion:
-            continue
-    return found
+    return [tag.removeprefix("v") for tag in tags if tag.startswith("v") and FORM.fullmatch(tag.removeprefix("v"))]
 
 
 def notes_for(version: str) -> str:

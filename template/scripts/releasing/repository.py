@@ -9,11 +9,22 @@ from . import NoReleaseError, last_line
 MAIN = "main"
 
 
+# What a line begins with that says why, the more telling first; others say what to try, or that something failed.
+TELLING = ("remote: error", "fatal:", "! [", "error:")
+
+
+def reason(text: str) -> str:
+    """Return the line of git's complaint that says why."""
+    lines = [line.strip() for line in text.splitlines()]
+    found = [line for beginning in TELLING for line in lines if line.startswith(beginning)]
+    return found[0].rstrip(".") if found else last_line(text)
+
+
 def git(*arguments: str) -> str:
     """Return what git prints. Raises NoReleaseError where it fails."""
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NoReleaseError(f"git {arguments[0]} failed: {last_line(done.stderr or done.stdout)}.")
+        raise NoReleaseError(f"git {arguments[0]} failed: {reason(done.stderr or done.stdout)}.")
     return done.stdout.strip()
 
 
@@ -50,20 +61,21 @@ def is_signing() -> bool:
 
 
 @contextmanager
-def taken_back_on_failure(tag: str) -> Iterator[None]:
-    """Take commit and tag back where what is done within fails. Nothing else was there: the tree was committed."""
+def taken_back_on_failure(tag: str, path: str) -> Iterator[None]:
+    """Take the tag, the commit and the change of a file back where what is done within fails, and nothing else."""
     before = git("rev-parse", "HEAD")
     try:
         yield
     except BaseException:
         subprocess.run(["git", "tag", "--delete", tag], capture_output=True, check=False)
-        git("reset", "--hard", "--quiet", before)
+        git("reset", "--soft", before)
+        subprocess.run(["git", "restore", "--staged", "--worktree", path], capture_output=True, check=False)
         raise
 
 
-def release(tag: str, notes: str, *paths: str) -> None:
-    """Commit these files, tag the commit with the notes, and push both or neither."""
-    git("add", *paths)
+def release(tag: str, notes: str, path: str) -> None:
+    """Commit a file, tag the commit with the notes, and push both or neither."""
+    git("add", path)
     git("commit", "--quiet", "--allow-empty", "--message", f"release: {tag}")
     # Its headings would be taken for comments; and a signature begins a line.
     message = ("--cleanup=verbatim", "--message", f"{notes}\n")
