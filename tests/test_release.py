@@ -238,14 +238,14 @@ def test_push_that_is_refused_is_taken_back(project: Path, origin: Path, run: Sc
     hook = origin / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\necho 'nobody pushes on a Friday' >&2\nexit 1\n")
     hook.chmod(0o755)
-    (project / "notes.txt").write_text("not yet\n")
-    (project / ".git" / "info" / "exclude").write_text("notes.txt\n")
+    (project / "draft.txt").write_text("not yet\n")
+    (project / ".git" / "info" / "exclude").write_text("draft.txt\n")
     before = state(project, origin)
     try:
         done = run("make_release", *SLOW)
     finally:
         hook.unlink()
-    assert (project / "notes.txt").read_text() == "not yet\n"
+    assert (project / "draft.txt").read_text() == "not yet\n"
     assert done.returncode == 1
     assert done.stderr == "No release: git push failed: ! [remote rejected] HEAD -> main (pre-receive hook declined).\n"
     assert state(project, origin) == before
