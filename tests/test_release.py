@@ -99,7 +99,7 @@ def test_release_goes_all_the_way_to_who_installs_it(project: Path, origin: Path
     push(project, "docs: say who we are")
     made = uv(project, "run", "doit", "release", "--", "--skip=audit")
     assert made.returncode == 0, made.stdout + made.stderr
-    assert made.stdout.endswith("Left out: audit.\nReleased v1.1.0.\n")
+    assert "Left out: audit.\nReleased v1.1.0.\n" in made.stdout
     for name in (
         "version",
         "changelog",
