@@ -17,6 +17,7 @@ from tests.index import PASSWORD, USER, Index, running
 from tests.planting import plant
 from tests.servers import installed, python
 from tests.shell import clean_environment, commit, git, uv
+from tests.workflows import Machine
 
 pytestmark = pytest.mark.slow
 Done = subprocess.CompletedProcess[str]
@@ -492,6 +493,16 @@ def test_version_may_be_made_for_what_nobody_notices(project: Path, run: Script)
 
 def test_where_git_tells_nothing_secrets_are_not_said_to_be_none(project: Path, run: Script, tmp_path: Path) -> None:
     shutil.copytree(project / "scripts", tmp_path / "scripts")
-    done = run("find_secrets", cwd=tmp_path)
+    assert run("find_secrets", cwd=tmp_path).returncode == 0
+    (tmp_path / "scripts" / "notes.txt").write_text(SECRET)
+    found = run("find_secrets", cwd=tmp_path)
+    assert "scripts/notes.txt:1: GitHub Token\n" in found.stderr
+    machine = Machine(project, tmp_path / "machine")
+    machine.give("git", "echo 'fatal: detected dubious ownership' >&2; exit 128\n")
+    path = f"{machine.folder / 'bin'}{os.pathsep}{project / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = run("find_secrets", PATH=path)
     assert done.returncode == 1
-    assert done.stderr.startswith("No file was looked at, since git does not tell which there are: fatal: ")
+    assert (
+        done.stderr
+        == "No file was looked at, since git does not tell which there are: fatal: detected dubious ownership\n"
+    )

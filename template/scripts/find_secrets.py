@@ -1,7 +1,9 @@
 """Look for secrets in what git knows or would take in: `find_secrets.py`, or only in the files that are named."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 # Words, not secrets: what examples in the documents and the tests have for one.
 EXAMPLES = "^(password|hidden|hunter2)$"
@@ -14,10 +16,19 @@ Take it out, and change it wherever it is used: from a history it can be read fo
 test, ends with the comment `pragma: allowlist secret`."""
 
 
+def everything() -> list[str]:
+    """Return the files of a project that is in no repository yet, but for what it makes itself."""
+    files = [path for path in Path().rglob("*") if path.is_file() and path.name != ".env"]
+    made = ("__pycache__", "about", "dist")
+    return [str(path) for path in files if not any(part.startswith(".") or part in made for part in path.parts[:-1])]
+
+
 def source() -> list[str]:
     """Return the files that git knows or would take in. Ends with an error where git does not tell."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=os.environ | {"LC_ALL": "C"}, capture_output=True, text=True, check=False)
+    if "not a git repository" in done.stderr:
+        return everything()
     if done.returncode:
         sys.exit(f"No file was looked at, since git does not tell which there are: {done.stderr.strip()}")
     return [path for path in done.stdout.split("\0") if path]
