@@ -33,7 +33,7 @@ def test(quick: bool, more: list[str] | None) -> None:
 
 def task_test() -> Task:
     """Prove the template: render, lint, type, run, containerise and update projects."""
-    quick = {"name": "quick", "long": "quick", "type": bool, "default": False, "help": "what takes under two minutes"}
+    quick = {"name": "quick", "long": "quick", "type": bool, "default": False, "help": "what takes about three minutes"}
     return {
         "actions": [lambda: run("ruff", "check", *OURS), lambda: run("mypy", *OURS), test],
         "params": [quick],
