@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.shell import clean_environment, git, uv
+from tests.workflows import script
 
 pytestmark = pytest.mark.slow
 Project = Callable[..., Path]
@@ -176,8 +176,7 @@ def test_audit_finds_passes_and_fails_closed(project: Project) -> None:
 
 def test_ci_says_in_one_sentence_what_is_wrong_with_the_lock(project: Project) -> None:
     folder = project(preset="minimal")
-    jobs = yaml.safe_load((folder / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
-    compare = next(step["run"] for step in jobs["lock"]["steps"] if step["name"].startswith("Compare"))
+    compare = script(folder, "ci", "lock", "Compare")
 
     def step() -> subprocess.CompletedProcess[str]:
         shell = ["bash", "-e", "-c", compare]
@@ -198,9 +197,7 @@ def test_ci_says_in_one_sentence_what_is_wrong_with_the_lock(project: Project) -
 
 def test_ci_tests_every_python_that_is_supported(project: Project) -> None:
     folder = project(python="3.12", preset="minimal")
-    jobs = yaml.safe_load((folder / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
-    read = next(step["run"] for step in jobs["lock"]["steps"] if step["name"].startswith("Read"))
-    pattern = re.search(r"--perl-regexp '(.*?)'", read)
+    pattern = re.search(r"--perl-regexp '(.*?)'", script(folder, "ci", "lock", "Read"))
     assert pattern
     found = subprocess.run(
         ["grep", "--only-matching", "--perl-regexp", pattern[1], "pyproject.toml"],

@@ -6,9 +6,10 @@ from argparse import ArgumentParser, Namespace
 import release_checks
 from checks import go_through, parser
 from release_checks import CHECKS
+from release_checks.documents import coming
 from releasing import NoReleaseError
-from releasing.notes import CHANGELOG, NOTHING, add_to_changelog, next_version, notes_for, tells_something, versions
-from releasing.repository import git, is_tagged, release, require_new, require_releasable, taken_back_on_failure
+from releasing.notes import CHANGELOG, NOTHING, add_to_changelog, notes_for, tells_something
+from releasing.repository import is_tagged, release, require_new, require_releasable, taken_back_on_failure
 
 
 def command_line() -> ArgumentParser:
@@ -22,7 +23,7 @@ def command_line() -> ArgumentParser:
 def make(given: Namespace) -> None:
     """Make a release. Raises NoReleaseError where it cannot be; then everything is as it was."""
     require_releasable()
-    version = next_version(given.version, versions(git("tag").splitlines()))
+    version = coming(given)
     tag, notes = f"v{version}", notes_for(version)
     if given.version:
         require_new(tag)

@@ -1,12 +1,12 @@
 """The next version and its notes, from the commits since the last one."""
 
 import re
-import subprocess
 from pathlib import Path
 
 from packaging.version import Version
 
-from . import NoReleaseError, last_line
+from . import NoReleaseError
+from .environments import run
 
 CHANGELOG = Path("CHANGELOG.md")
 NOTHING = "Nothing that users notice was committed since the last version: no feat, fix, perf or revert."
@@ -15,10 +15,7 @@ FORM = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+((a|b|rc)[0-9]+)?")
 
 def git_cliff(*arguments: str) -> str:
     """Return what git-cliff prints. Raises NoReleaseError where it fails."""
-    done = subprocess.run(["git-cliff", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise NoReleaseError(f"git-cliff failed: {last_line(done.stderr)}.")
-    return done.stdout.strip()
+    return run("git-cliff", *arguments)
 
 
 def next_version(wanted: str | None, tags: list[str]) -> str:
