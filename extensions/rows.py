@@ -25,7 +25,10 @@ VARIABLE = {
         "help": {"type": "string", "pattern": "^[A-Z].*[^.]$"},
         "default": {"type": "string"},
         "development": {"type": "string", "description": "the default in development, where it differs"},
-        "kubernetes": {"type": "string", "description": "the value in the manifests, where it differs"},
+        "kubernetes": {
+            "type": "string",
+            "description": "the value in the manifests, where it differs; SERVICE becomes the name of the service",
+        },
         "example": {"type": "string"},
         "required": {"type": "boolean"},
         "secret": {"type": "boolean"},
@@ -134,13 +137,24 @@ SCHEMA: dict[str, Any] = {
         "untyped": {"type": "array", "items": {"type": "string"}, "description": "modules without types, for mypy"},
         "egress": {
             "type": "array",
-            "description": "what it connects to: pods of that role, or the internet",
+            "description": "what it connects to: pods of that role, the internet, or a network",
             "items": {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["port", "to"],
-                "properties": {"port": {"type": "integer"}, "to": {"type": "string", "pattern": "^[a-z]+$"}},
+                "properties": {
+                    "port": {"type": "integer"},
+                    "to": {"type": "string", "pattern": r"^([a-z]+|[0-9.]+/[0-9]+)$"},
+                    "anywhere": {"const": True, "description": "it is pods of that name, in whatever namespace"},
+                },
             },
+        },
+        "token": {
+            "type": "object",
+            "description": "a token of the service account, for that audience, in a file `token` of that folder",
+            "additionalProperties": False,
+            "required": ["audience", "folder"],
+            "properties": {"audience": {"type": "string"}, "folder": {"type": "string", "pattern": "^/var/run/"}},
         },
         "ports": {
             "type": "array",

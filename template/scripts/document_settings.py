@@ -8,7 +8,7 @@ import tomllib
 from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -39,8 +39,8 @@ def defaults(field: FieldInfo) -> dict[str, str]:
 def describe(name: str, field: FieldInfo) -> dict[str, str]:
     """Return what the documents say about a setting, by column."""
     known = defaults(field)
-    secret = field.annotation is SecretStr
-    required = field.is_required() or (secret and not known["production"])
+    secret = SecretStr in (field.annotation, *get_args(field.annotation))
+    required = field.is_required() or (field.annotation is SecretStr and not known["production"])
     default = f"`{known['production']}`" if known["production"] else ""
     if secret:
         default = "made anew in development" if "development" in known else ""

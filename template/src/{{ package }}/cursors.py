@@ -10,9 +10,11 @@ from starlette.exceptions import HTTPException
 class Cursors:
     """Makes cursors and reads them back."""
 
-    def __init__(self, secret_key: SecretStr, name: str) -> None:
-        """Take the service's key, and the name of the list that the cursors belong to."""
-        self._serializer = URLSafeSerializer(secret_key.get_secret_value(), salt=f"cursor:{name}")
+    def __init__(self, secret_key: SecretStr, name: str, previous_key: SecretStr | None = None) -> None:
+        """Take the service's key, the name of the list that the cursors belong to, and the key before, if any."""
+        # The last one signs, all of them are believed.
+        keys = [key.get_secret_value() for key in (previous_key, secret_key) if key]
+        self._serializer = URLSafeSerializer(keys, salt=f"cursor:{name}")
 
     def dump(self, position: Any) -> str:
         """Return the cursor for a position: anything that JSON can hold."""

@@ -1,6 +1,6 @@
 """Where the service runs, and what that changes by default."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -39,6 +39,9 @@ class EnvironmentSettings(BaseSettings):
         hide_input_in_errors=True,
         validate_default=True,
     )
+
+    # What was asked for settings besides variables and files, for people.
+    asked: ClassVar[str] = ""
 
     app_env: Environment = Field(
         default="production", description="Where the service runs: development, test, staging or production"
