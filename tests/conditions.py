@@ -31,9 +31,16 @@ SEEN: set[Way] = set()
 UNREACHABLE = {
     "questions/choices.jinja: `catalogue | sort(attribute='name')` was never empty": "There is always a row.",
     "template/{% if servers %}compose.yaml{% endif %}.jinja: `servers` was never empty": "There is one.",
+    "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/components/"
+    "{% if secrets not in ['none', 'kubernetes'] %}external-secrets{% endif %}/kustomization.yaml.jinja: "
+    "`rows` was never empty": "The folder is there for one.",
     "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/components/{% if jobs %}migration{% endif %}/"
     "kustomization.yaml.jinja: `jobs` was never empty": "The folder is there for them.",
     "template/docs/deployment/development.md.jinja: `servers` was never empty": "The section is there for them.",
+    "template/docs/deployment/{% if secrets != 'none' %}secrets.md{% endif %}.jinja: "
+    "`rows` was never empty": "The page is there for one.",
+    "template/docs/deployment/{% if secrets != 'none' %}secrets.md{% endif %}.jinja: "
+    "`row.variables | default([])` was never empty": "Each row that comes with others so far has some.",
     "template/docs/operations.md.jinja: `rows | selectattr('alerts', 'defined') | sum('alerts', [])` was never empty": (
         "The section is there with Prometheus, whose row has some."
     ),

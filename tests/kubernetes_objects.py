@@ -4,6 +4,7 @@ What the controllers would make of them is made when they are written: ReplicaSe
 a Job. A pod comes up unless its image says `broken`, or `absent`, which a Job waits for. https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
 
+import base64
 import copy
 import hashlib
 import json
@@ -89,6 +90,8 @@ class Api:
             meta.setdefault("creationTimestamp", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
             meta["generation"] = meta.get("generation", 0) + 1
             self.objects[resource, meta["name"]] = found
+            for name, value in found.pop("stringData", {}).items():
+                found["data"][name] = base64.b64encode(value.encode()).decode()
             if kind == "Deployment":
                 self._deploy(found)
             elif kind == "HorizontalPodAutoscaler" and (

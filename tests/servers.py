@@ -31,6 +31,18 @@ with running(sys.argv[1], Path(sys.argv[2])) as url:
 """
 
 
+# Statements, each of which is answered with a value.
+ASK = """
+import asyncio, sys, asyncpg
+async def main():
+    connection = await asyncpg.connect(sys.argv[1])
+    for statement in sys.argv[2:]:
+        print(await connection.fetchval(statement))
+    await connection.close()
+asyncio.run(main())
+"""
+
+
 def python(project: Path) -> str:
     """Return the Python of a project's environment."""
     return str(project / ".venv" / "bin" / "python")
@@ -99,6 +111,7 @@ class Service(NamedTuple):
     process: subprocess.Popen[str]
     url: str
     metrics: str
+    lines: list[str]
 
     @property
     def port(self) -> int:
@@ -147,8 +160,8 @@ def service(project: Path, may_end: bool = False, /, **variables: str) -> Iterat
     with subprocess.Popen(
         command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        running = Service(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics")
         lines: list[str] = []
+        running = Service(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics", lines)
         threading.Thread(target=lambda: lines.extend(process.stdout or ())).start()
         try:
             while running.ask("/livez")[0] != 200:
@@ -158,6 +171,14 @@ def service(project: Path, may_end: bool = False, /, **variables: str) -> Iterat
             assert may_end or process.poll() is None, "it was not restarted by anybody"
         finally:
             process.kill()
+
+
+def ask_database(project: Path, url: str, *statements: str) -> list[str]:
+    """Return what a database answers, a line for each statement."""
+    command = [python(project), "-c", ASK, url, *statements]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def migrate(project: Path, url: str) -> None:

@@ -76,15 +76,19 @@ def test_module_offers_what_every_module_offers(row: dict[str, Any]) -> None:
 
 
 def test_settings_of_modules_do_not_override_each_other() -> None:
-    """All of them are bases of one class, where the first of a name hides the others, validators too."""
+    """All of them are bases of one class, where the first of a name hides the others, validators too.
+
+    Of a kind there is one, but for `observability`.
+    """
     seen: dict[str, str] = {}
     for row in rows():
+        part = row["name"] if row["kind"] == "observability" else row["kind"]
         tree = ast.parse((SOURCES / leaf(row["name"], f"{row['name']}.py")).read_text())
         settings = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
         for node in settings.body:
             name = node.name if isinstance(node, ast.FunctionDef) else ast.unparse(getattr(node, "target", node))
             if not name.startswith(('"', "'")):
-                assert seen.setdefault(name, row["name"]) == row["name"], f"{name} is in {seen[name]} as well"
+                assert seen.setdefault(name, part) == part, f"{name} is in {seen[name]} as well"
 
 
 def rendered(condition: str) -> set[str]:
@@ -98,7 +102,10 @@ def own_files(row: dict[str, Any]) -> set[str]:
     """Return the files that are there because of the row, and for no other reason."""
     servers = {name for name in rendered("{% if servers %}") if name not in rendered("' in chosen")}
     jobs = rendered("{% if jobs %}") if any("job" in command for command in row.get("commands", ())) else set()
-    return rendered(f"'{row['name']}' in chosen") | jobs | (servers if "container" in row else set())
+    secrets = rendered("{% if secrets != 'none' %}") if row["kind"] == "secrets" else set()
+    if secrets and row["name"] != "kubernetes":
+        secrets |= rendered("{% if secrets not in ['none', 'kubernetes'] %}")
+    return rendered(f"'{row['name']}' in chosen") | jobs | secrets | (servers if "container" in row else set())
 
 
 def own_words(row: dict[str, Any]) -> set[str]:
@@ -106,6 +113,7 @@ def own_words(row: dict[str, Any]) -> set[str]:
     variables, ports = row.get("variables", []), row.get("ports", [])
     lines = [*variables, *ports, *row.get("commands", []), *row.get("tasks", []), *row.get("egress", [])]
     said = {str(value) for each in lines for value in each.values() if not isinstance(value, bool)}
+    said |= {"0.0.0.0/0"} if any(way["to"] == "internet" for way in row.get("egress", ())) else set()
     said |= {"pytest-xdist", "--numprocesses", "--dist", "docker-compose"} if "container" in row else set()
     return {row["name"], *row["requires"], *row.get("develop", []), *row.get("untyped", []), *said}
 

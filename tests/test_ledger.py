@@ -2,14 +2,13 @@
 
 from tests.ledger import clauses, existing_tests, mapping
 
-# As of version 0.3.0.
-IN_SCOPE = """A1 A2 A3 A4 A5 A13 A14 A15 A16 A17 A21 A22
+IN_SCOPE = """A1 A2 A3 A4 A5 A7 A8 A13 A14 A15 A16 A17 A18 A19 A20 A21 A22
 B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B12 B13 B15 B16 B17 B18 B19
 C1 C2 C3 C4 C5 C6 C8 C14
-D1 D2 D3 D4 D5 D6
+D1 D2 D3 D4 D5 D6 D8 D9
 E1 E3 E7 E8 E9
 F1 F3 F4 F5 F6 F7 F8 F9 F11 F12 F13 F21 F22 F23 F25 F27 F28 F29
-G1 G2 G3 G4 G5 G6 G7 G8 G9 G10 G11 G12 G13 H1 H2 H3 H4 H6 I1 I2 I3 I4 I8 I9""".split()  # noqa: SIM905 - read as a block
+G1 G2 G3 G4 G5 G6 G7 G8 G9 G10 G11 G12 G13 H1 H2 H3 H4 H6 H8 I1 I2 I3 I4 I8 I9""".split()  # noqa: SIM905 - read as a block
 
 
 def test_clauses_are_numbered_without_gaps() -> None:

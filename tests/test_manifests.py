@@ -19,7 +19,7 @@ from extensions.rows import rows
 from tests.answers import RENDERED
 from tests.conftest import Render
 from tests.covering import as_answers, covering
-from tests.manifests import Manifests, Object, kustomize
+from tests.manifests import Manifests, Object, Pod, kustomize
 from tests.settings import default, settings
 from tests.shell import ROOT, clean_environment, files
 
@@ -208,6 +208,19 @@ def test_ports_agree(manifests: list[Manifests]) -> None:
         assert sorted(port["port"] for rule in callers for port in rule["ports"]) == sorted(expected.values())
 
 
+def peer(way: Object, managed: str) -> Object:
+    """Return whom a policy has to let the service speak with."""
+    to = way["to"]
+    if "/" in to:
+        return {"ipBlock": {"cidr": to}}
+    if way.get("anywhere"):
+        return {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": to}}}
+    if to == "internet":
+        private = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"]
+        return {"ipBlock": {"cidr": "0.0.0.0/0", "except": private}}
+    return {"podSelector": {"matchLabels": {"role": to}}} if managed == "none" else {"ipBlock": {"cidr": managed}}
+
+
 def test_only_what_was_chosen_goes_in_or_out(manifests: list[Manifests]) -> None:
     for each in manifests:
         answers = yaml.safe_load((each.project / ".copier-answers.yml").read_text())
@@ -218,12 +231,9 @@ def test_only_what_was_chosen_goes_in_or_out(manifests: list[Manifests]) -> None
         first, *rest = policy["egress"]
         assert [port["port"] for port in first["ports"]] == [53, 53]
         assert all(rule.get("to") for rule in policy["egress"]), "no rule allows everything"
-        needed = [(way["port"], way["to"]) for row in chosen(each) for way in row.get("egress", ())]
-        assert [rule["ports"][0]["port"] for rule in rest] == [port for port, _ in needed]
-        cidr = answers["managed_cidr"]
-        for rule, (_, role) in zip(rest, needed, strict=True):
-            peer = {"podSelector": {"matchLabels": {"role": role}}} if cidr == "none" else {"ipBlock": {"cidr": cidr}}
-            assert rule["to"] == [peer]
+        needed = [way for row in chosen(each) for way in row.get("egress", ())]
+        assert [rule["ports"] for rule in rest] == [[{"port": way["port"]}] for way in needed]
+        assert [rule["to"] for rule in rest] == [[peer(way, answers["managed_cidr"])] for way in needed]
         frontend, *others = each.one("NetworkPolicy", f"{name(each)}-callers")["spec"]["ingress"]
         assert frontend["from"][0] == {"podSelector": {"matchLabels": {"role": "frontend"}}}
         namespaces = [peer["namespaceSelector"]["matchLabels"] for peer in frontend["from"][1:]]
@@ -300,7 +310,8 @@ def test_what_is_mounted_is_secret_or_bounded(manifests: list[Manifests]) -> Non
         assert folder
         for pod in each.pods():
             mounts = {mount["mountPath"]: mount for mount in pod.container["volumeMounts"]}
-            assert mounts.keys() == {"/tmp", folder[1]}
+            tokens = {row["token"]["folder"] for row in chosen(each) if "token" in row}
+            assert mounts.keys() - tokens == {"/tmp", folder[1]}
             assert mounts[folder[1]]["readOnly"] is True
             volumes = {volume["name"]: volume for volume in pod.spec["volumes"]}
             assert volumes["secrets"]["secret"]["defaultMode"] == 0o440
@@ -398,3 +409,40 @@ def checkov(folder: Path, *objects: Object) -> set[str]:
     failed = set(re.findall(r"^Check: (\w+)", done.stdout, re.MULTILINE))
     assert (done.returncode, "Passed checks" in done.stdout) == (bool(failed), True), done.stdout + done.stderr
     return failed
+
+
+def secrets_in(pod: Pod) -> tuple[bool, list[Object]]:
+    """Return whether a pod starts without the Secret, and the tokens that it has."""
+    volumes = {each["name"]: each for each in pod.spec["volumes"]}
+    tokens = [source for each in volumes.values() for source in each.get("projected", {}).get("sources", ())]
+    return volumes["secrets"]["secret"].get("optional", False), tokens
+
+
+def test_token_of_the_account_is_there_for_a_login_only(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        rows = [row for row in chosen(each) if "token" in row]
+        for pod in each.pods("production"):
+            assert pod.spec["automountServiceAccountToken"] is False
+            _, tokens = secrets_in(pod)
+            assert [token["serviceAccountToken"]["audience"] for token in tokens] == [
+                row["token"]["audience"] for row in rows
+            ]
+            mounts = {mount["mountPath"] for mount in pod.spec["containers"][0]["volumeMounts"]}
+            assert {row["token"]["folder"] for row in rows} <= mounts
+
+
+def test_secret_is_needed_where_nothing_else_has_the_secrets(manifests: list[Manifests]) -> None:
+    seen = set()
+    for each in manifests:
+        elsewhere = [row for row in chosen(each) if row["kind"] == "secrets" and row["name"] != "kubernetes"]
+        seen.add(bool(elsewhere))
+        for pod in each.pods("production"):
+            assert secrets_in(pod)[0] == bool(elsewhere)
+        for row in elsewhere:
+            first = next(variable["name"] for variable in row["variables"] if "kubernetes" in variable)
+            assert each.one("ConfigMap")["data"][first]
+            assert each.one("ConfigMap", variant="external-secrets")["data"][first] == ""
+            assert each.one("ExternalSecret", name(each), "external-secrets")["spec"]["target"] == {"name": name(each)}
+            for pod in each.pods("external-secrets"):
+                assert secrets_in(pod) == (False, [])
+    assert seen == {True, False}

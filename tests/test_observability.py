@@ -90,6 +90,8 @@ CAUSES: dict[str, tuple[dict[str, str], str, int, set[str]]] = {
         | {f'circuit_breaker_open{{{OURS},name="cache"}}': "0x90"}
         | {f"process_open_fds{{{OURS}}}": "9x90", f"process_max_fds{{{OURS}}}": "100x90"}
         | {f'db_client_connection_count{{{OURS},state="used"}}': "9x90", f"db_client_connection_max{{{OURS}}}": "30x90"}
+        | {f'settings_refreshes_total{{{OURS},outcome="same"}}': "0+6x90"}
+        | {f'settings_refreshes_total{{{OURS},outcome="failed"}}': "0x40 1x50"}
         | {f'cache_requests_total{{{OURS},outcome="hit"}}': "0+99x90"}
         | {f'cache_requests_total{{{OURS},outcome="failure"}}': "0+1x90"},
         "1m",
@@ -140,6 +142,12 @@ CAUSES: dict[str, tuple[dict[str, str], str, int, set[str]]] = {
         "1m",
         15,
         {"DatabasePoolIsFull"},
+    ),
+    "secrets": (
+        {f'settings_refreshes_total{{{OURS},outcome="failed"}}': "0+1x20"},
+        "1m",
+        15,
+        {"SecretsAreNotRead"},
     ),
     "cache": (
         {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.back_ends import Vault
 from tests.conftest import Render
 from tests.kubernetes_api import running
 from tests.kubernetes_objects import Api
@@ -171,3 +172,38 @@ def test_without_a_cluster_the_settings_are_those_of_here(render: Render, prefli
     lacking = preflight(*asked, cwd=elsewhere, APP_ENV="development")
     assert "REDIS_URL: Field required" in lacking.stdout
     assert lacking.returncode == 1
+
+
+def test_secrets_that_vault_has_are_read_by_whoever_asks(render: Render, api: Api, tmp_path: Path) -> None:
+    api.delete("secrets", "my-service")
+    with installed(render(preset="minimal", deploy="kubernetes", secrets="vault"), tag="v1.0.0") as project:
+        vault = Vault(project, tmp_path)
+        try:
+            vault.let_in()
+            role = {"token_policies": ["my-service"], "token_ttl": 60, "token_max_ttl": 60}
+            vault.write("auth/approle/role/my-service", **role)
+            role_id = vault.read("auth/approle/role/my-service/role-id")["role_id"]
+            secret_id = vault.write("auth/approle/role/my-service/secret-id")["secret_id"]
+            mine = {"VAULT_ADDR": vault.url, "VAULT_AUTH": "approle"}
+            mine |= {"VAULT_ROLE_ID": role_id, "VAULT_SECRET_ID": secret_id, "KUBECONFIG": str(tmp_path / "config")}
+
+            def run(script: str, *arguments: str) -> Done:
+                return subprocess.run(
+                    [python(project), f"scripts/{script}.py", *arguments], cwd=project, env=clean_environment(**mine),
+                    stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
+                )  # fmt: skip
+
+            asking = ("--only=settings", *(f"--from-here={name}" for name in mine if name.startswith("VAULT")))
+            vault.put(PORT="8080")
+            lacking = run("preflight", *asking)
+            assert "also with Vault's secret/my-service:" in lacking.stdout
+            assert "SECRET_KEY: required" in lacking.stdout
+            vault.put(SECRET_KEY=VALUES["SECRET_KEY"])
+            ready = run("preflight", *asking)
+            assert ready.returncode == 0, ready.stdout
+            assert VALUES["SECRET_KEY"] not in lacking.stdout + ready.stdout
+            assert "See VAULT_JWT_FILE." in run("preflight", "--only=settings").stdout
+            rolled = run("roll_out", "deploy", "--yes", "--dry-run")
+            assert rolled.returncode == 0, rolled.stderr
+        finally:
+            vault.close()

@@ -31,6 +31,7 @@ def test_conditions_in_names_are_at_the_leaf() -> None:
         "{% if gateway != 'none' %}http-route{% endif %}",
         "{% if 'prometheus' in chosen %}monitoring{% endif %}",
         "{% if publish %}verifications{% endif %}",
+        "{% if secrets not in ['none', 'kubernetes'] %}external-secrets{% endif %}",
     }
 
 

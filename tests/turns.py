@@ -21,6 +21,7 @@ LONGEST = (
     "test_adding",
     "test_image",
     "test_preflight",
+    "test_secrets_page",
 )
 """Modules that take minutes, the longest first: the end would wait for one that came late."""
 

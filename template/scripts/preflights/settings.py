@@ -17,9 +17,10 @@ PACKAGE = SERVICE.replace("-", "_")
 
 @contextmanager
 def environment(given: Mapping[str, str]) -> Iterator[None]:
-    """Have these variables and no others for a while."""
+    """Have these variables, and no others that are settings, for a while."""
     kept = dict(os.environ)
-    os.environ.clear()
+    for name in import_module(f"{PACKAGE}.settings").Settings.model_fields:
+        os.environ.pop(name.upper(), None)
     os.environ.update(given)
     try:
         yield
@@ -33,7 +34,7 @@ def load(given: Namespace) -> Any:
     with environment(variables(given)):
         try:
             return import_module(f"{PACKAGE}.settings").load()
-        except import_module(f"{PACKAGE}.startup").ConfigurationError as error:
+        except import_module(f"{PACKAGE}.startup").StartError as error:
             raise NotReadyError(f"{error}\n    docs/configuration.md says what each of them is.") from None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from . import Refused
 from .cluster import Cluster, Object
+from .manifests import build, overlay
 
 SUFFIX = {"blue": "", "green": "-green"}
 # The last columns of the table of settings: required, secret.
@@ -38,8 +39,10 @@ def require_no_canary(cluster: Cluster) -> None:
         raise Refused("A canary runs: `doit promote` or `doit abort` comes first.")
 
 
-def require_secret(cluster: Cluster) -> None:
-    """Raise Refused where the Secret is missing, without which no pod starts."""
+def require_secret(cluster: Cluster, environment: str) -> None:
+    """Raise Refused where the Secret is missing, unless pods of that environment start without."""
+    if re.search(rf"^ +optional: true\n +secretName: {cluster.service}$", build(overlay(environment)), re.MULTILINE):
+        return
     secrets = SECRET.findall(Path("docs/configuration.md").read_text(encoding="utf-8"))
     found = cluster.get("secret", cluster.service) or {}
     if missing := [name for name in secrets if name not in found.get("data", {})]:

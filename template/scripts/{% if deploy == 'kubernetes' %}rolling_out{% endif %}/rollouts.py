@@ -22,7 +22,7 @@ def roll(plan: Plan) -> None:
 
 def deploy(plan: Plan) -> None:
     """Migrate, apply and wait."""
-    require_secret(plan.cluster)
+    require_secret(plan.cluster, plan.environment)
     require_blue(plan.cluster)
     require_no_canary(plan.cluster)
     migrate(plan)
@@ -45,7 +45,7 @@ def share_out(cluster: Cluster, weight: int) -> bool:
 def canary(plan: Plan, weight: int) -> None:
     """Run an image beside the one that is rolled out, for a share of the requests in percent."""
     cluster, name = plan.cluster, f"{plan.cluster.service}-canary"
-    require_secret(cluster)
+    require_secret(cluster, plan.environment)
     require_blue(cluster)
     stable = existing(cluster, cluster.service)["spec"]["replicas"]
     count = max(1, round(stable * weight / (100 - weight)))

@@ -15,7 +15,7 @@ OTHER = {"blue": "green", "green": "blue"}
 def blue_green(plan: Plan, *, switching: bool) -> None:
     """Roll out to the slot that is idle, and send it the requests once it is up."""
     cluster = plan.cluster
-    require_secret(cluster)
+    require_secret(cluster, plan.environment)
     require_no_canary(cluster)
     live = live_slot(cluster)
     existing(cluster, cluster.service + SUFFIX[live])
