@@ -117,7 +117,7 @@ def test_suite_passes_on_them(installed: Path, managed: Managed) -> None:
     ("variables", "code", "said"),
     [
         ({"DATABASE_CA_FILE": "OTHER"}, 78, "The database's certificate is not trusted: see DATABASE_CA_FILE."),
-        ({"DATABASE_URL": ("%26%3D", "x")}, 78, "The database refuses the user or the password in DATABASE_URL."),
+        ({"DATABASE_URL": ("%26%3D", "x")}, 78, "The database refuses the user or the password in DATABASE_URL"),
         ({"DATABASE_URL": ("sslmode=require", "sslmode=disable"), "DATABASE_CA_FILE": ""}, 78, "The database refuses"),
         ({"REDIS_CA_FILE": "OTHER"}, 0, ""),
         ({}, 0, ""),

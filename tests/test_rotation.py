@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -15,7 +16,8 @@ import pytest
 from tests.back_ends import LEASE_SECONDS, BackEnd, Files, SecretsManager, Vault, wait_for
 from tests.conftest import Render
 from tests.load import answered, failures, load
-from tests.servers import Service, ask_database, embedded, installed, service
+from tests.servers import Service, ask_database, embedded, installed, python, service
+from tests.shell import clean_environment
 from tests.test_managed import make_certificate
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow]
@@ -148,6 +150,17 @@ def test_no_request_fails_and_no_secret_shows_while_passwords_are_rotated(place:
     assert "settings have changed" in everything
     for secret in [*passwords, *KEYS, *place.back_end.secrets()]:
         assert secret not in everything
+
+
+@pytest.mark.parametrize("place", ["vault"], indirect=True)
+def test_certificate_of_vault_has_to_be_trusted(place: Place) -> None:
+    for ca, code in ((None, 0), ("", 78)):
+        given = place.back_end.variables() | {"PORT": "0", "DATABASE_MIGRATE": "yes"}
+        given |= {} if ca is None else {"VAULT_CA_FILE": ca}
+        command = [python(place.project), "-m", "my_service", "check"]
+        done = subprocess.run(command, env=clean_environment(**given), capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert ("is not trusted: see VAULT_CA_FILE." in done.stderr) == (code == 78)
 
 
 @pytest.mark.parametrize("place", ["vault"], indirect=True)
