@@ -24,7 +24,10 @@ CLAIMS = {"aud": ["vault"], "sub": "system:serviceaccount:default:my-service"}
 JWT = f"e30.{base64.urlsafe_b64encode(json.dumps(CLAIMS).encode()).decode()}.c2ln-9f3"
 """A token as Kubernetes makes them for the account of the service, but for its signature."""
 LEASE_SECONDS = 3
-CREATE = "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' IN ROLE rotated"
+CREATE = """
+CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' IN ROLE rotated;
+ALTER ROLE "{{name}}" SET role rotated;
+"""
 
 
 class BackEnd(ABC):
@@ -44,6 +47,14 @@ class BackEnd(ABC):
     def secrets(self) -> list[str]:
         """Return what must not show, besides what is kept."""
         return []
+
+    def await_answer(self, url: str, certificate: Path | None = None) -> None:
+        """Wait until it answers, and leave nothing behind if it does not."""
+        try:
+            wait_for(url, certificate)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End it."""
@@ -113,7 +124,7 @@ class SecretsManager(BackEnd):
             [str(project / ".venv" / "bin" / "moto_server"), "-H", "127.0.0.1", "-p", str(self.port)],
             env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        wait_for(f"http://127.0.0.1:{self.port}/moto-api/")
+        self.await_answer(f"http://127.0.0.1:{self.port}/moto-api/")
 
     def variables(self) -> dict[str, str]:
         """Return what the service has to know."""
@@ -154,7 +165,7 @@ class Vault(BackEnd):
         command = [python(project), "-m", "tests.vault_server", str(port), *files]
         self.process = subprocess.Popen(command, cwd=project, env=clean_environment())
         (folder / "token").write_text(JWT)
-        wait_for(f"{self.url}/v1/sys/health", certificate)
+        self.await_answer(f"{self.url}/v1/sys/health", certificate)
 
     def let_in(self) -> None:
         """Let the service log in and read."""

@@ -97,7 +97,8 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(engine: str, image: str, sockets: dict[str, str], secrets: Path) -> Run:
     """Return a function that runs the image, by its tag, with other arguments or with more variables."""
-    mounts = sockets | {"/run/secrets": str(secrets)}
+    # Where the pod has them; the service looks in /run/secrets.
+    mounts = sockets | {"/var/run/secrets": str(secrets)}
 
     def run_with(*args: str, tag: str = image, **env: str) -> AbstractContextManager[engines.Container]:
         return engines.run(engine, tag, *args, env=env, port=8080, mounts=mounts)

@@ -100,11 +100,18 @@ def test_dependency_added_with_uv_survives_an_update(project: Project) -> None:
     assert own.lstrip().startswith('"httpx-sse>=')
 
 
-def test_project_passes_on_its_oldest_requirements(project: Project) -> None:
-    folder = project(preset="full")
+@pytest.mark.parametrize(
+    ("answers", "tests", "least"),
+    [({"preset": "full"}, "tests", 160), *((answers, "tests/integrations", 40) for answers in alternatives())],
+    ids=str,
+)
+def test_project_passes_on_its_oldest_requirements(
+    project: Project, answers: dict[str, str], tests: str, least: int
+) -> None:
+    folder = project(**answers)
     synced = uv(folder, "sync", "--quiet", "--resolution", "lowest-direct")
     assert synced.returncode == 0, synced.stderr
-    assert passed(uv(folder, "run", "--no-sync", "pytest", "--quiet")) >= 160
+    assert passed(uv(folder, "run", "--no-sync", "pytest", "--quiet", tests)) >= least
 
 
 @pytest.mark.parametrize("python", ["3.12", "3.13", "3.14"])

@@ -1,4 +1,4 @@
-"""The page on secrets is followed to the letter, and then the service starts with what was put there."""
+"""The commands of the page on secrets are run as they stand, and then the service starts with what was put there."""
 
 import base64
 import os
@@ -6,16 +6,18 @@ import re
 import shutil
 import subprocess
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.back_ends import SecretsManager, Vault
 from tests.conftest import Render
 from tests.kubernetes_api import running
+from tests.manifests import kustomize
 from tests.servers import ask_database, embedded, installed, python
 from tests.shell import ROOT, clean_environment
 
@@ -38,8 +40,17 @@ class Walk(NamedTuple):
         found = [re.sub(r"^    ", "", block.strip("\n"), flags=re.MULTILINE) for block in blocks]
         text = "\n".join(each for each in found if each.startswith(f"{word} "))
         assert text, f"{page} has nothing that begins with {word}"
-        parts = re.sub(r"connection_url='[^']*'", f"connection_url='{self.database}'", text)
-        return parts.replace(DATABASE, self.database).split("\n")
+        here = text.replace(DATABASE, self.database)
+        # The address of a server, of which there is a socket.
+        return here.replace("@localhost:5432/service", "@" + self.database.partition("@")[2]).split("\n")
+
+    def patched(self, page: str) -> list[dict[str, Any]]:
+        """Return what kustomize makes of production with the patches of a page."""
+        text = (self.project / "docs" / "deployment" / page).read_text()
+        (block,) = re.findall(r"^    patches:\n(?:^    .*\n)+", text, re.MULTILINE)
+        overlay = self.project / "kubernetes" / "overlays" / "production" / "kustomization.yaml"
+        overlay.write_text(overlay.read_text() + textwrap.dedent(block))
+        return kustomize(overlay.parent)
 
     def run(self, lines: list[str], **variables: str) -> Done:
         """Run commands as a shell does, and end at the first that fails."""
@@ -80,21 +91,32 @@ def walk(request: pytest.FixtureRequest, render: Render) -> Iterator[Walk]:
         yield Walk(project, stack.enter_context(embedded(project, "postgres", folder / "postgres")), folder)
 
 
+def pod(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the specification of the pods."""
+    (found,) = (each["spec"]["template"]["spec"] for each in objects if each["kind"] == "Deployment")
+    return dict(found)
+
+
 @pytest.mark.parametrize("walk", ["vault"], indirect=True)
 def test_vault_is_set_up_as_the_page_says(walk: Walk) -> None:
     walk.bring("vault", f"{python(walk.project)} {ROOT / 'tests' / 'vault_cli.py'}")
     vault = Vault(walk.project, walk.folder)
     try:
+        ask_database(walk.project, walk.database, *walk.commands("secrets.md", "CREATE ROLE"))
         done = walk.run(walk.commands("secrets.md", "vault"), VAULT_ADDR=vault.url, VAULT_TOKEN="root")
         assert done.returncode == 0, done.stdout + done.stderr
+        assert ready(walk.check(**vault.variables(), VAULT_CREDENTIALS="database=database/creds/my-service"))
+        left = ask_database(walk.project, walk.database, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'v-%'")
+        assert left == ["0"]
         assert ready(walk.check(**vault.variables()))
         role_id, secret_id = re.findall(r"^[0-9a-f]{16}$", done.stdout, re.MULTILINE)
         approle = {"VAULT_AUTH": "approle", "VAULT_ROLE_ID": role_id, "VAULT_SECRET_ID": secret_id}
         assert ready(walk.check(**vault.variables() | {"VAULT_ROLE": "", "VAULT_JWT_FILE": ""} | approle))
-        ask_database(walk.project, walk.database, "CREATE ROLE service SUPERUSER")
-        assert ready(walk.check(**vault.variables(), VAULT_CREDENTIALS="database=database/creds/my-service"))
     finally:
         vault.close()
+    patched = pod(walk.patched("secrets.md"))
+    assert {"name": "ca", "mountPath": "/etc/vault", "readOnly": True} in patched["containers"][0]["volumeMounts"]
+    assert "ca" in [volume["name"] for volume in patched["volumes"]]
 
 
 @pytest.mark.parametrize("walk", ["aws"], indirect=True)
@@ -129,3 +151,4 @@ def test_secret_is_set_up_as_the_pages_say(walk: Walk) -> None:
         assert {"SECRET_KEY", "SECRET_KEY_PREVIOUS", "DATABASE_URL"} == data.keys()
         assert ready(walk.check(SECRETS_DIR=str(mounted)))
         assert ready(walk.check(**{name: (mounted / name).read_text() for name in data}))
+    assert {"secretRef": {"name": "my-service"}} in pod(walk.patched("secrets.md"))["containers"][0]["envFrom"]

@@ -24,7 +24,7 @@ def send(method: str, path: str, values: Json | None = None) -> Json:
 def pairs(arguments: list[str]) -> Json:
     """Return what `KEY=VALUE` says; the value `-` is what comes on standard input."""
     values = dict(each.split("=", 1) for each in arguments)
-    return {name: sys.stdin.read().strip() if value == "-" else value for name, value in values.items()}
+    return {name: sys.stdin.read() if value == "-" else value for name, value in values.items()}
 
 
 def main(arguments: list[str]) -> None:
@@ -39,6 +39,8 @@ def main(arguments: list[str]) -> None:
             path = f"{options['mount']}/data/{name}"
             before = send("GET", path)["data"]["data"] if how == "patch" else {}
             send("POST", path, {"data": before | json.load(sys.stdin)})
+        case ["write", path, "-"]:
+            send("PUT", path, json.load(sys.stdin))
         case ["write", path, *given]:
             answer = send("PUT", path, pairs(given))
             print(answer["data"][options["field"]] if "field" in options else "Success!")

@@ -10,6 +10,8 @@ from .manifests import build, overlay
 SUFFIX = {"blue": "", "green": "-green"}
 # The last columns of the table of settings: required, secret.
 SECRET = re.compile(r"^\| `(\w+)` \|.*\| yes \| yes \|$", re.MULTILINE)
+# Pods start without the Secret, or an operator makes it.
+NOT_NEEDED = re.compile(r"^ +optional: true\n +secretName: |^kind: ExternalSecret$", re.MULTILINE)
 
 
 def live_slot(cluster: Cluster) -> str:
@@ -40,8 +42,8 @@ def require_no_canary(cluster: Cluster) -> None:
 
 
 def require_secret(cluster: Cluster, environment: str) -> None:
-    """Raise Refused where the Secret is missing, unless pods of that environment start without."""
-    if re.search(rf"^ +optional: true\n +secretName: {cluster.service}$", build(overlay(environment)), re.MULTILINE):
+    """Raise Refused where the Secret is missing, unless pods of that environment start without or it is made there."""
+    if NOT_NEEDED.search(build(overlay(environment))):
         return
     secrets = SECRET.findall(Path("docs/configuration.md").read_text(encoding="utf-8"))
     found = cluster.get("secret", cluster.service) or {}

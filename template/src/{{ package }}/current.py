@@ -31,7 +31,7 @@ class CurrentSettings(Generic[S_co]):
         self._settings = settings
         self._read = read or self
         self._refreshing: asyncio.Task[None] | None = None
-        self._listening: dict[Listener, asyncio.Task[None] | None] = {}
+        self._changes: list[asyncio.Event] = []
 
     def __call__(self) -> S_co:
         """Return the settings."""
@@ -39,13 +39,16 @@ class CurrentSettings(Generic[S_co]):
 
     @asynccontextmanager
     async def notifying(self, listener: Listener) -> AsyncGenerator[None]:
-        """Call a listener, in a task of its own, whenever something has changed; the next change cancels it."""
-        self._listening[listener] = None
+        """Call a listener, in a task of its own, after a change; what changes meanwhile is one more change."""
+        changed = asyncio.Event()
+        task = asyncio.create_task(_tell(listener, changed))
+        self._changes.append(changed)
         try:
             yield
         finally:
-            if task := self._listening.pop(listener):
-                await _end(task)
+            self._changes.remove(changed)
+            task.cancel()
+            await asyncio.wait([task])
 
     async def refresh(self) -> None:
         """Read the settings again; of several who ask at once, one reads for all.
@@ -70,19 +73,15 @@ class CurrentSettings(Generic[S_co]):
         if changed:
             self._settings = settings
             logger.info("settings have changed", extra={"changed": changed})
-            for listener, task in self._listening.items():
-                self._listening[listener] = asyncio.create_task(_tell(listener, task))
+            for change in self._changes:
+                change.set()
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
-
-
-async def _tell(listener: Listener, before: asyncio.Task[None] | None) -> None:
-    if before:
-        await _end(before)
-    try:
-        await listener()
-    except Exception:
-        logger.exception("a change of settings was not taken up")
+async def _tell(listener: Listener, changed: asyncio.Event) -> None:
+    while True:
+        await changed.wait()
+        changed.clear()
+        try:
+            await listener()
+        except Exception:
+            logger.exception("a change of settings was not taken up")
