@@ -77,6 +77,9 @@ def test_project_passes_its_own_gates(project: Project, answers: dict[str, str],
 def test_every_pair_of_answers_is_strictly_typed(project: Project, render: Render) -> None:
     folder = project(preset="full")
     assert uv(folder, "sync", "--quiet").returncode == 0
+    # What the full service does without as well.
+    everything = [each for row in rows() for each in [*row["requires"], *row.get("develop", ())]]
+    assert uv(folder, "pip", "install", "--quiet", *everything).returncode == 0
     texts = {name: values[0] for name, values in TRIED.items()} | {"python": "3.11"}
     typed = set()
     for row in covering(2):

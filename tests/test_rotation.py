@@ -157,11 +157,16 @@ def test_no_request_fails_and_no_secret_shows_while_passwords_are_rotated(place:
                     # That of before is still one of ours.
                     assert running.ask(f"/items?cursor={cursor}")[0] == 200
                 seen.update(counted)
+            # An error that nobody expects, with its traceback.
+            place.sql("ALTER TABLE items RENAME TO gone")
+            assert running.ask("/items")[0] == 500
+            place.sql("ALTER TABLE gone RENAME TO items")
             everything += shown(running)
     rotations, characters = len(passwords) - 1, len(everything)
     say(f"{place.back_end.name}: {answered(seen)} requests, {rotations} rotations, {characters} characters searched")
     assert failures(seen) == {}
     assert "settings have changed" in everything
+    assert "Traceback" in everything
     for secret in [*passwords, *KEYS, *place.back_end.secrets()]:
         assert secret not in everything
 
