@@ -219,7 +219,7 @@ def send(
     context = ssl.create_default_context(cafile=certificate) if certificate else None
     body = None if values is None else json.dumps(values).encode()
     request = urllib.request.Request(url, body, dict(headers or {}))  # noqa: S310 - our own server
-    with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310 - our own server
         body = answer.read()
     found: dict[str, str] = json.loads(body).get("data", {}) if body.startswith(b"{") else {}
     return found
