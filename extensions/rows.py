@@ -67,6 +67,13 @@ SCHEMA: dict[str, Any] = {
                     "module": {"type": "string"},
                     "help": {"type": "string"},
                     "job": {"const": True, "description": "a Job runs it before a new version is rolled out"},
+                    "pods": {"enum": ["one", "many"], "description": "its own Deployment runs it, in so many pods"},
+                    "pool": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "description": "connections to the database that each process of it keeps; one more when busy",
+                    },
+                    "words": {"type": "string", "description": "what may follow it, any number of times"},
                 },
             },
         },
@@ -89,6 +96,8 @@ SCHEMA: dict[str, Any] = {
             "properties": {
                 "image": {"type": "string", "pattern": "@sha256:[0-9a-f]{64}$"},
                 "port": {"type": "integer"},
+                "inside": {"type": "integer", "description": "the port within the container, where it is another"},
+                "command": {"type": "array", "items": {"type": "string"}},
                 "environment": {"type": "object", "additionalProperties": {"type": "string"}},
                 "data": {"type": "string", "pattern": "^/"},
                 "check": {"type": "array", "items": {"type": "string"}},
@@ -133,6 +142,11 @@ SCHEMA: dict[str, Any] = {
                     },
                 },
             },
+        },
+        "warnings": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "warnings of its own that tests overlook, as pytest has them",
         },
         "untyped": {"type": "array", "items": {"type": "string"}, "description": "modules without types, for mypy"},
         "egress": {
@@ -199,7 +213,7 @@ def choices(name: str, question: dict[str, Any]) -> list[str]:
     if isinstance(offered, list):
         return [str(value) for value in offered]
     if name == "preset":
-        return [preset for preset in PRESETS if preset != "worker" or any(row["kind"] == "queue" for row in rows())]
+        return PRESETS
     if offered:
         nothing = [] if question.get("multiselect") else ["none"]
         return nothing + [row["name"] for row in rows() if row["kind"] == name]

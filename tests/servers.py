@@ -183,7 +183,8 @@ def ask_database(project: Path, url: str, *statements: str) -> list[str]:
 
 def migrate(project: Path, url: str) -> None:
     """Bring a database to where the project's models are."""
-    environment = clean_environment(DATABASE_URL=url, SECRET_KEY=SECRET_KEY, REDIS_URL="redis://127.0.0.1:1")
+    nowhere = dict.fromkeys(("REDIS_URL", "CELERY_BROKER_URL", "ARQ_REDIS_URL"), "redis://127.0.0.1:1")
+    environment = clean_environment(DATABASE_URL=url, SECRET_KEY=SECRET_KEY, **nowhere)
     subprocess.run([python(project), "-m", "my_service", "migrate"], env=environment, cwd=project, check=True)
 
 
