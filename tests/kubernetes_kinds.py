@@ -12,6 +12,7 @@ KINDS = {
     "gateway.networking.k8s.io/v1": "HTTPRoute",
 }
 PLURALS = {"NetworkPolicy": "networkpolicies"}
+SHORT = {"HorizontalPodAutoscaler": ["hpa"], "PodDisruptionBudget": ["pdb"]}
 
 
 def plural(kind: str) -> str:
@@ -34,7 +35,14 @@ def discovery() -> dict[str, Any]:
         group = version.rpartition("/")[0]
         path = f"/{'apis' if group else 'api'}/{version}"
         resources = [
-            {"name": plural(kind), "singularName": kind.lower(), "namespaced": True, "kind": kind, "verbs": ["get"]}
+            {
+                "name": plural(kind),
+                "singularName": kind.lower(),
+                "shortNames": SHORT.get(kind, []),
+                "namespaced": True,
+                "kind": kind,
+                "verbs": ["get"],
+            }
             for kind in kinds.split()
         ]
         resources += [

@@ -1,13 +1,15 @@
 """The objects of a cluster, kept in memory: patched by the rules of the API, and seen by controllers at once.
 
 What the controllers would make of them is made when they are written: ReplicaSets and pods of a Deployment, the end of
-a Job. A pod comes up unless its image says `broken`, or `absent`, which a Job waits for. https://kubernetes.io/docs/reference/using-api/api-concepts/
+a Job. A pod comes up unless its image or arguments say `broken`, or its image `workless` where it is no service, or
+`absent`, which a Job waits for. https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
 
 import base64
 import copy
 import hashlib
 import json
+import re
 import threading
 import time
 import uuid
@@ -21,9 +23,11 @@ Object = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
 NOT_COPIED = (REVISION, "kubectl.kubernetes.io/last-applied-configuration")
 NO_IMAGE = {"reason": "ImagePullBackOff"}
+REQUIREMENT = re.compile(r"([\w./-]+)(?:=([^,]*)| in \(([^)]*)\))")
 # What lists are merged by: https://kubernetes.io/docs/reference/kubernetes-api/, "patch merge key".
 MERGE_KEYS = {
     "containers": "name",
+    "env": "name",
     "ports": "containerPort",
     "volumes": "name",
     "volumeMounts": "mountPath",
@@ -66,7 +70,10 @@ def patched(found: Object, patch: Any, media_type: str) -> Object:
 def selects(selector: str, found: Object) -> bool:
     """Tell whether a label selector selects an object."""
     labels = found["metadata"].get("labels", {})
-    return all(labels.get(name) == value for name, _, value in (each.partition("=") for each in selector.split(",")))
+    return all(
+        labels.get(name) in [value, *filter(None, values.split(","))]
+        for name, value, values in REQUIREMENT.findall(selector)
+    )
 
 
 class Api:
@@ -195,7 +202,10 @@ class Api:
 
 def is_broken(found: Object) -> bool:
     """Tell whether the pods of an object cannot come up."""
-    return "broken" in found["spec"]["template"]["spec"]["containers"][0]["image"]
+    container = found["spec"]["template"]["spec"]["containers"][0]
+    said = " ".join([container["image"], *container.get("args", ())])
+    works = "args" in container and found["kind"] != "Job"
+    return "broken" in said or ("workless" in said and works)
 
 
 def owned(found: Object, owner: Object) -> bool:

@@ -76,8 +76,9 @@ class Manifests:
     def pods(self, variant: str | None = None) -> Iterator[Pod]:
         """Yield the pods of a variant, or of all."""
         for each in self.objects if variant is None else self.variants[variant]:
-            if "template" in each.get("spec", {}):
-                template = each["spec"]["template"]
+            spec = each.get("spec", {})
+            spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
+            if template := spec.get("template"):
                 yield Pod(each, template["metadata"]["labels"], template["spec"])
 
 

@@ -73,7 +73,7 @@ def test_projects_own_tests_catch(  # noqa: PLR0917 - a table
     assert caught_by in done.stdout + done.stderr
 
 
-WHOLE, DEPLOYMENT, POLICY, SCALE, SETTINGS, CANARY, GREEN, MIGRATION = (
+WHOLE, DEPLOYMENT, POLICY, SCALE, SETTINGS, CANARY, GREEN, MIGRATION, SCHEDULE, NAMES, WORKER, BEAT = (
     f"kubernetes/{name}.yaml"
     for name in (
         "kustomization",
@@ -84,6 +84,10 @@ WHOLE, DEPLOYMENT, POLICY, SCALE, SETTINGS, CANARY, GREEN, MIGRATION = (
         "components/canary/kustomization",
         "components/green/kustomization",
         "components/migration/kustomization",
+        "components/cron-job/kustomization",
+        "components/cron-job/names",
+        "base/worker-deployment",
+        "base/beat-deployment",
     )
 )
 
@@ -111,11 +115,20 @@ WHOLE, DEPLOYMENT, POLICY, SCALE, SETTINGS, CANARY, GREEN, MIGRATION = (
         (SCALE, "minReplicas: 2", "minReplicas: 1", "roll_out_and_disruption_leave_enough"),
         (WHOLE, "overlays/production", "overlays/staging", "root_applies_production_and_nothing_else"),
         (MIGRATION, "args: [migrate]", "args: [serve]", "migration_is_the_service_run_once"),
+        (MIGRATION, "part-of=my-service", "part-of=other", "canary_slots_and_jobs_have_no_process"),
+        (NAMES, "envFrom", "env", "settings_roll_back_with_the_pods"),
+        (SCHEDULE, "app: my-service-cron", "app: my-service-nightly", "only_what_was_chosen_goes_in_or_out"),
+        (WORKER, "app: my-service-worker", "app: my-service", "selectors_are_those_of_the_first_release"),
+        (WORKER, "Seconds: 90", "Seconds: 60", "grace_is_longer_than_what_happens_in_it"),
+        (WORKER, "-60 seconds", "-600 seconds", "processes_are_alive_while_they_touch_their_file"),
+        (WORKER, 'value: "1"', 'value: "9"', "pools_of_all_pods_fit_the_database"),
+        (WORKER, "secretName: my-service", "secretName: other", "processes_are_the_service_with_another_command"),
+        (BEAT, "type: Recreate", "type: RollingUpdate", "there_is_never_a_second_of_what_there_is_one_of"),
     ],
 )  # fmt: skip
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which holds kustomize, is not installed")
 def test_contracts_catch(project: Project, name: str, old: str, new: str, contract: str) -> None:
-    folder = project()
+    folder = project(queue="celery")
     plant(folder, name, old, new)
     with pytest.raises((AssertionError, KeyError, kubernetes_validate.ValidationError)):
         getattr(test_manifests, f"test_{contract}")([Manifests(folder)])

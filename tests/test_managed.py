@@ -37,7 +37,7 @@ class Managed(NamedTuple):
     def variables(self, prefix: str = "") -> dict[str, str]:
         """Return the settings of a service that uses them."""
         said = {"DATABASE_URL": self.database, "REDIS_URL": self.cache}
-        said |= {"DATABASE_CA_FILE": str(self.ca), "REDIS_CA_FILE": str(self.ca)}
+        said |= dict.fromkeys(("DATABASE_CA_FILE", "REDIS_CA_FILE", "CELERY_CA_FILE"), str(self.ca))
         return {prefix + name: value for name, value in said.items()}
 
 
@@ -120,9 +120,10 @@ def test_suite_passes_on_them(installed: Path, managed: Managed) -> None:
         ({"DATABASE_URL": ("%26%3D", "x")}, 78, "The database refuses the user or the password in DATABASE_URL"),
         ({"DATABASE_URL": ("sslmode=require", "sslmode=disable"), "DATABASE_CA_FILE": ""}, 78, "The database refuses"),
         ({"REDIS_CA_FILE": "OTHER"}, 0, ""),
+        ({"CELERY_CA_FILE": "OTHER"}, 0, ""),
         ({}, 0, ""),
     ],
-    ids=["wrong certificate", "wrong password", "no TLS", "cache with a wrong certificate", "all is well"],
+    ids=["wrong certificate", "wrong password", "no TLS", "cache with a wrong one", "queue with a wrong one", "good"],
 )
 def test_what_is_wrong_with_them_is_one_sentence(  # noqa: PLR0917 - fixtures, and what they are to give
     installed: Path, managed: Managed, tmp_path: Path, variables: dict[str, str | tuple[str, str]], code: int, said: str
@@ -141,5 +142,6 @@ def test_what_is_wrong_with_them_is_one_sentence(  # noqa: PLR0917 - fixtures, a
     assert done.returncode == code, done.stderr
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == (1 if said else 0)
-    assert ('"cache":"ok"' in done.stdout.replace(" ", "")) == (not variables)
+    for name, variable in {"cache": "REDIS_CA_FILE", "queue": "CELERY_CA_FILE"}.items():
+        assert (f'"{name}":"ok"' in done.stdout.replace(" ", "")) == (code == 0 and variable not in variables)
     assert PASSWORD not in done.stdout + done.stderr

@@ -1,9 +1,13 @@
 """Manifests hold together, whatever was answered and however it is rolled out."""
 
 import json
+import math
+import os
 import re
 import shutil
 import subprocess
+import tempfile
+import time
 from ipaddress import ip_address, ip_network
 from itertools import combinations
 from pathlib import Path
@@ -56,7 +60,13 @@ def matches(selector: Object, labels: dict[str, str]) -> bool:
 
 def name(each: Manifests) -> str:
     """Return the name of the service, as its objects have it."""
-    found: str = each.one("Deployment")["metadata"]["name"]
+    found: str = each.one("ServiceAccount")["metadata"]["name"]
+    return found
+
+
+def service(each: Manifests) -> Pod:
+    """Return the pod of the service."""
+    (found,) = (pod for pod in each.pods("production") if pod.labels["app"] == name(each))
     return found
 
 
@@ -67,6 +77,17 @@ def chosen(each: Manifests) -> list[dict[str, Any]]:
         *answers["observability"]
     }
     return [row for row in rows() if row["name"] in found]
+
+
+def processes(each: Manifests) -> dict[str, dict[str, Any]]:
+    """Return the commands that have pods of their own, by the names of their Deployments."""
+    commands = (command for row in chosen(each) for command in row.get("commands", ()) if "pods" in command)
+    return {f"{name(each)}-{command['name']}": command for command in commands}
+
+
+def workers(each: Manifests) -> list[str]:
+    """Return the names of the Deployments of those that there may be many of."""
+    return [process for process, command in processes(each).items() if command["pods"] == "many"]
 
 
 def configuration(each: Manifests, variant: str = "production") -> dict[str, str]:
@@ -90,13 +111,15 @@ def test_objects_are_valid_everywhere(manifests: list[Manifests]) -> None:
             continue
         for version in KUBERNETES if len(manifests) > 30 else KUBERNETES[:: len(KUBERNETES) - 1]:
             kubernetes_validate.validate(each, version, strict=True)
-    assert kinds > SCHEMAS.keys() | {"Job", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+    others = {"CronJob", "Job", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+    assert kinds > SCHEMAS.keys() | others
 
 
 def test_root_applies_production_and_nothing_else(manifests: list[Manifests]) -> None:
     for each in manifests:
         assert kustomize(each.folder) == each.variants["production"]
-        assert [found["kind"] for found in each.variants["production"]].count("Deployment") == 1
+        kinds = [found["kind"] for found in each.variants["production"]]
+        assert kinds.count("Deployment") == 1 + len(processes(each))
         assert configuration(each)["APP_ENV"] == "production"
         assert configuration(each, "staging") == configuration(each) | {"APP_ENV": "staging"}
 
@@ -125,7 +148,7 @@ def test_selectors_are_those_of_the_first_release(manifests: list[Manifests]) ->
             app: {"app": app, "track": "stable", "version": "blue"},
             f"{app}-canary": {"app": app, "track": "canary", "version": "blue"},
             f"{app}-green": {"app": app, "track": "stable", "version": "green"},
-        }
+        } | {process: {"app": process} for process in processes(each)}
         found = [found for found in each.objects if found["kind"] == "Deployment"]
         assert {found["metadata"]["name"] for found in found} == expected.keys()
         for deployment in found:
@@ -176,33 +199,36 @@ def test_what_is_referred_to_exists(manifests: list[Manifests]) -> None:
                 case "Service":
                     assert any(matches(spec["selector"], pod.labels) for pod in each.pods())
                 case "PodMonitor":
-                    ports = {port["name"] for pod in each.pods("production") for port in pod.container["ports"]}
-                    assert {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]} <= ports
-                    assert all(matches(spec["selector"], pod.labels) for pod in each.pods("production"))
+                    watched = [pod for pod in each.pods("production") if matches(spec["selector"], pod.labels)]
+                    assert {pod.labels["app"] for pod in watched} == {name(each), *workers(each)}
+                    for pod in watched:
+                        ports = {port["name"] for port in pod.container["ports"]}
+                        assert {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]} <= ports
 
 
 def test_probe_paths_are_routes(manifests: list[Manifests]) -> None:
     for each in manifests:
         health = next(each.project.glob("src/*/health.py")).read_text()
-        for pod in each.pods("production"):
-            probes = {
-                probe: pod.container[f"{probe}Probe"]["httpGet"] for probe in ("liveness", "readiness", "startup")
-            }
-            for probe in probes.values():
-                assert f'"{probe["path"]}"' in health
-            paths = {probe: get["path"] for probe, get in probes.items()}
-            assert paths == {"liveness": "/livez", "readiness": "/readyz", "startup": "/livez"}
+        container = service(each).container
+        probes = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("liveness", "readiness", "startup")}
+        for probe in probes.values():
+            assert f'"{probe["path"]}"' in health
+        paths = {probe: get["path"] for probe, get in probes.items()}
+        assert paths == {"liveness": "/livez", "readiness": "/readyz", "startup": "/livez"}
 
 
 def test_ports_agree(manifests: list[Manifests]) -> None:
     for each in manifests:
-        expected = {"http": default(each.project, "PORT")}
+        beside: dict[str, float] = {}
         for row in chosen(each):
-            expected |= {port["name"]: default(each.project, port["variable"]) for port in row.get("ports", ())}
+            beside |= {port["name"]: default(each.project, port["variable"]) for port in row.get("ports", ())}
+        expected = {"http": default(each.project, "PORT")} | beside
+        own_of = {name(each): expected} | dict.fromkeys(workers(each), beside)
         for pod in each.pods("production"):
-            assert {port["name"]: port["containerPort"] for port in pod.container["ports"]} == expected
-        for service in (found for found in each.objects if found["kind"] == "Service"):
-            assert {port["targetPort"] for port in service["spec"]["ports"]} == {"http"}
+            own = own_of.get(pod.labels["app"], {})
+            assert {port["name"]: port["containerPort"] for port in pod.container.get("ports", ())} == own
+        for found in (found for found in each.objects if found["kind"] == "Service"):
+            assert {port["targetPort"] for port in found["spec"]["ports"]} == {"http"}
         assert f"EXPOSE {int(expected['http'])}" in (each.project / "Dockerfile").read_text()
         callers = each.one("NetworkPolicy", f"{name(each)}-callers")["spec"]["ingress"]
         assert sorted(port["port"] for rule in callers for port in rule["ports"]) == sorted(expected.values())
@@ -242,6 +268,12 @@ def test_only_what_was_chosen_goes_in_or_out(manifests: list[Manifests]) -> None
         assert [rule["from"][0]["podSelector"]["matchLabels"] for rule in others] == [
             {"app.kubernetes.io/name": row["name"]} for row in chosen(each) if "ports" in row
         ]
+        policies = [found["spec"] for found in each.variants["production"] if found["kind"] == "NetworkPolicy"]
+        let_in = {name(each): [frontend, *others]} | dict.fromkeys(workers(each), others)
+        for pod in each.pods():
+            own = [policy for policy in policies if matches(policy["podSelector"], pod.labels)]
+            rules = [rule for policy in own for rule in policy.get("ingress", ())]
+            assert rules == let_in.get(pod.labels["app"], [])
 
 
 def test_internet_is_reached_and_nothing_private(root: Path, tmp_path: Path) -> None:
@@ -308,9 +340,11 @@ def test_what_is_mounted_is_secret_or_bounded(manifests: list[Manifests]) -> Non
     for each in manifests:
         folder = re.search(r"^# SECRETS_DIR=(.*)$", (each.project / ".env.example").read_text(), re.MULTILINE)
         assert folder
+        tokens = {row["token"]["folder"] for row in chosen(each) if "token" in row}
+        pool = {"DATABASE_POOL_SIZE", "DATABASE_MAX_OVERFLOW"} & configuration(each).keys()
+        pools = {process: pool for process, command in processes(each).items() if "pool" in command}
         for pod in each.pods():
             mounts = {mount["mountPath"]: mount for mount in pod.container["volumeMounts"]}
-            tokens = {row["token"]["folder"] for row in chosen(each) if "token" in row}
             # In the image, /var/run is a link to /run.
             assert mounts.keys() - tokens == {"/tmp", f"/var{folder[1]}"}
             assert mounts[f"/var{folder[1]}"]["readOnly"] is True
@@ -318,7 +352,8 @@ def test_what_is_mounted_is_secret_or_bounded(manifests: list[Manifests]) -> Non
             assert volumes["secrets"]["secret"]["defaultMode"] == 0o440
             assert volumes["tmp"] == {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
             assert [source.keys() for source in pod.container["envFrom"]] == [{"configMapRef"}]
-            assert "env" not in pod.container
+            own = {variable["name"] for variable in pod.container.get("env", ())}
+            assert own == pools.get(pod.labels["app"], set())
             limit = pod.container["resources"]["limits"]["ephemeral-storage"]
             assert memory(limit) > memory("64Mi")
         assert not [found for found in each.objects if found["kind"] == "Secret"]
@@ -342,34 +377,68 @@ def test_resources_are_the_answers(manifests: list[Manifests]) -> None:
 
 def test_roll_out_and_disruption_leave_enough(manifests: list[Manifests]) -> None:
     for each in manifests:
-        spec = each.one("Deployment")["spec"]
-        assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
-        assert spec["minReadySeconds"] > 0
-        assert "replicas" not in spec, "they would be set back at each roll-out"
-        scale = each.one("HorizontalPodAutoscaler")["spec"]
-        assert each.one("PodDisruptionBudget")["spec"]["maxUnavailable"] < scale["minReplicas"] < scale["maxReplicas"]
-        assert matches(each.one("PodDisruptionBudget")["spec"]["selector"], next(each.pods("production")).labels)
-        (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
-        assert spread["labelSelector"] == spec["selector"]
+        for app in (name(each), *workers(each)):
+            spec = each.one("Deployment", app)["spec"]
+            assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+            assert spec["minReadySeconds"] > 0
+            assert "replicas" not in spec, "they would be set back at each roll-out"
+            scale = each.one("HorizontalPodAutoscaler", app)["spec"]
+            budget = each.one("PodDisruptionBudget", app)["spec"]
+            # A worker may be away for a moment: what it would do waits.
+            least = scale["minReplicas"] if app == name(each) else scale["minReplicas"] + 1
+            assert budget["maxUnavailable"] < least <= scale["maxReplicas"]
+            owned = [pod.labels["app"] for pod in each.pods("production") if matches(budget["selector"], pod.labels)]
+            assert owned == [app]
+            (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+            assert spread["labelSelector"] == spec["selector"]
+
+
+def test_there_is_never_a_second_of_what_there_is_one_of(manifests: list[Manifests]) -> None:
+    alone = 0
+    for each in manifests:
+        for process in processes(each).keys() - {*workers(each)}:
+            spec = each.one("Deployment", process)["spec"]
+            assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+            own = {found["kind"] for found in each.objects if found["metadata"]["name"] == process}
+            assert own == {"Deployment"}, "nothing scales it, and nothing keeps it where it is"
+            alone += 1
+    assert alone
 
 
 def test_pools_of_all_pods_fit_the_database(manifests: list[Manifests]) -> None:
     with_database = [each for each in manifests if "DATABASE_POOL_SIZE" in settings(each.project)]
     assert with_database
     for each in with_database:
-        pods = each.one("HorizontalPodAutoscaler")["spec"]["maxReplicas"]
-        pods += each.one("Deployment")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
         pool = setting(each, "DATABASE_POOL_SIZE") + setting(each, "DATABASE_MAX_OVERFLOW")
         # Both slots, or the stable track and a canary of half; and whoever migrates.
-        assert 2 * pods * pool + 1 <= CONNECTIONS
+        needed = 2 * most_pods(each, name(each)) * pool + 1
+        for worker in workers(each):
+            (pod,) = (pod for pod in each.pods("production") if pod.labels["app"] == worker)
+            own = {variable["name"]: float(variable["value"]) for variable in pod.container["env"]}
+            count = math.ceil(setting(each, "WORKER_CONCURRENCY") / own["DATABASE_POOL_SIZE"])
+            needed += most_pods(each, worker) * count * (own["DATABASE_POOL_SIZE"] + own["DATABASE_MAX_OVERFLOW"])
+        assert needed <= CONNECTIONS
+
+
+def most_pods(each: Manifests, app: str) -> float:
+    """Return how many pods of a Deployment there may be."""
+    surge: float = each.one("Deployment", app)["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    most: float = each.one("HorizontalPodAutoscaler", app)["spec"]["maxReplicas"]
+    return most + surge
 
 
 def test_grace_is_longer_than_what_happens_in_it(manifests: list[Manifests]) -> None:
     for each in manifests:
+        beside = processes(each)
         for pod in each.pods("production"):
-            before = pod.container["lifecycle"]["preStop"]["sleep"]["seconds"]
-            after = setting(each, "DRAIN_SECONDS") + setting(each, "SHUTDOWN_SECONDS")
-            assert pod.spec["terminationGracePeriodSeconds"] > before + after
+            if pod.labels["app"] in beside:
+                assert "lifecycle" not in pod.container
+                # After its limit, a job that does not end by itself is killed.
+                needed = setting(each, "JOB_SECONDS") + 10
+            else:
+                before = pod.container["lifecycle"]["preStop"]["sleep"]["seconds"]
+                needed = before + setting(each, "DRAIN_SECONDS") + setting(each, "SHUTDOWN_SECONDS")
+            assert pod.spec["terminationGracePeriodSeconds"] > needed
 
 
 def test_migration_is_the_service_run_once(manifests: list[Manifests]) -> None:
@@ -379,14 +448,118 @@ def test_migration_is_the_service_run_once(manifests: list[Manifests]) -> None:
     for each in with_jobs:
         job = each.one("Job", variant="migration")
         (pod,) = each.pods("migration")
-        (service,) = each.pods("production")
         assert pod.container["args"] == ["migrate"]
-        for same in ("image", "envFrom", "volumeMounts", "resources", "securityContext"):
-            assert pod.container[same] == service.container[same]
+        assert is_like_the_service(each, pod)
         assert job["spec"]["backoffLimit"] > 0
         assert job["spec"]["activeDeadlineSeconds"] > setting(each, "DATABASE_START_SECONDS")
         assert {found["kind"] for found in each.variants["migration"]} == {"ConfigMap", "Job", "ServiceAccount"}
         assert kustomize(each.folder / "migration") == each.variants["migration"]
+
+
+def is_like_the_service(each: Manifests, pod: Pod) -> bool:
+    """Tell whether a pod has the image, the settings, the secrets and the limits of the service."""
+    same = ("image", "envFrom", "volumeMounts", "resources", "securityContext")
+    whole = ("serviceAccountName", "volumes", "securityContext")
+    model = service(each)
+    return all(pod.container[part] == model.container[part] for part in same) and all(
+        pod.spec[part] == model.spec[part] for part in whole
+    )
+
+
+def test_processes_are_the_service_with_another_command(manifests: list[Manifests]) -> None:
+    seen = set()
+    for each in manifests:
+        for process, command in processes(each).items():
+            seen.add(process.removeprefix(f"{name(each)}-"))
+            (pod,) = (pod for pod in each.pods("production") if pod.labels["app"] == process)
+            assert pod.container["args"] == [command["name"]]
+            assert is_like_the_service(each, pod)
+            (staged,) = (pod for pod in each.pods("staging") if pod.labels["app"] == process)
+            settings_of = staged.container["envFrom"][0]["configMapRef"]["name"]
+            assert settings_of == each.one("ConfigMap", variant="staging")["metadata"]["name"]
+    assert seen == {command["name"] for row in rows() for command in row.get("commands", ()) if "pods" in command}
+
+
+def test_canary_slots_and_jobs_have_no_process(manifests: list[Manifests]) -> None:
+    for each in manifests:
+        label, whole = {"part-of": name(each)}, processes(each).keys()
+        for variant, objects in each.variants.items():
+            owned = {
+                found["metadata"]["name"]
+                for found in objects
+                if found["metadata"].get("labels", {}).items() >= label.items()
+            }
+            alone = variant in {"blue", "green", "canary", "migration", "cron-job"}
+            assert owned == (set() if alone else whole)
+            assert len(list(each.pods(variant))) == (1 if alone else 1 + len(whole))
+
+
+def test_processes_are_alive_while_they_touch_their_file(manifests: list[Manifests]) -> None:
+    probes = set()
+    for each in manifests:
+        for pod in each.pods("production"):
+            if pod.labels["app"] in processes(each):
+                assert "readinessProbe" not in pod.container, "it gets no requests"
+                starting, living = pod.container["startupProbe"], pod.container["livenessProbe"]
+                assert starting["exec"] == living["exec"]
+                assert starting["periodSeconds"] * starting["failureThreshold"] == 60
+                probes.add(tuple(living["exec"]["command"]))
+    assert len(probes) == 1
+    command = probes.pop()
+    with tempfile.TemporaryDirectory() as folder:
+        heartbeat = Path(folder) / "heartbeat"
+        own = [part.replace("/tmp/heartbeat", str(heartbeat)) for part in command]
+        assert own != list(command)
+        assert subprocess.run(own, check=False, capture_output=True).returncode == 1
+        heartbeat.touch()
+        for seconds, code in ((0, 0), (50, 0), (70, 1)):
+            at = time.time() - seconds
+            os.utime(heartbeat, (at, at))
+            assert subprocess.run(own, check=False, capture_output=True).returncode == code
+
+
+def test_workers_are_scaled_by_what_waits_where_prometheus_tells(manifests: list[Manifests]) -> None:
+    seen = set()
+    for each in manifests:
+        expected = bool(workers(each)) and any(row["name"] == "prometheus" for row in chosen(each))
+        seen.add(expected)
+        assert ("queue-scaling" in each.variants) == expected
+        for worker in workers(each) if expected else ():
+            cpu, queue = each.one("HorizontalPodAutoscaler", worker, "queue-scaling")["spec"]["metrics"]
+            assert cpu["type"] == "Resource"
+            assert queue["external"]["metric"] == {
+                "name": "queue_jobs",
+                "selector": {"matchLabels": {"job": name(each)}},
+            }
+            text = (each.folder / "components" / "queue-scaling" / "kustomization.yaml").read_text()
+            (rule,) = yaml.safe_load("".join(re.findall(r"^#(     .*\n)", text, re.MULTILINE)))
+            assert rule["seriesQuery"].partition("{")[0] == queue["external"]["metric"]["name"]
+            assert 'job=~"(.*/)?<<.LabelValuesByName.job>>"' in rule["metricsQuery"]
+    assert seen == {True, False}
+
+
+def test_schedule_is_the_service_run_again_and_again(manifests: list[Manifests], tmp_path: Path) -> None:
+    for each in manifests:
+        (pod,) = each.pods("cron-job")
+        spec = pod.owner["spec"]
+        assert (pod.owner["kind"], pod.container["args"]) == ("CronJob", ["check"])
+        assert is_like_the_service(each, pod)
+        assert not {"ports", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe"} & pod.container.keys()
+        assert spec["concurrencyPolicy"] == "Forbid"
+        assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 3600, (
+            "what hangs would keep the next from starting"
+        )
+        assert {found["kind"] for found in each.variants["cron-job"]} == {"ConfigMap", "CronJob", "ServiceAccount"}
+    # As the comment of the component says, in a folder beside it.
+    folder = shutil.copytree(each.folder, tmp_path / "kubernetes")
+    text = (folder / "components" / "cron-job" / "kustomization.yaml").read_text()
+    (folder / "nightly").mkdir()
+    written = "".join(re.findall(r"^#     (.*\n)", text, re.MULTILINE))
+    (folder / "nightly" / "kustomization.yaml").write_text(written)
+    (nightly,) = (found for found in kustomize(folder / "nightly") if found["kind"] == "CronJob")
+    assert nightly["metadata"]["name"] == f"{name(each)}-nightly"
+    assert nightly["spec"]["schedule"] == "30 2 * * *"
+    assert nightly["metadata"]["labels"] == pod.labels
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ patches:
 """
 PROBE = """
 patches:
-  - target: {kind: Deployment}
+  - target: {kind: Deployment, name: my-service}
     patch: |
       - {op: replace, path: /spec/template/spec/containers/0/livenessProbe/httpGet/path, value: /alive}
 """
@@ -107,6 +107,7 @@ def test_released_project_is_ready(preflight: Preflight) -> None:
     assert all(line.split()[1] == "ok" for line in found)
     assert set(last.removeprefix("Left out: ").rstrip(".").split(", ")) == set(SLOW)
     assert "hidden" not in done.stdout
+    assert "connections  ok       93 of 97 at most" in done.stdout
 
 
 # What is planted where, and what is said of it.
@@ -121,7 +122,8 @@ FAULTS = {
     "logging": (OVERLAY, "# What", configured("LOG_LEVEL=DEBUG") + "# What", "LOG_LEVEL is DEBUG: leave it out"),
     "health": (OVERLAY, "# What", PROBE + "# What", "/alive is asked for, and no route: mend"),
     "migrations": (MIGRATION, "def upgrade.*", DROPS, "takes away what the version before may need (DROP TABLE items)"),
-    "connections": (OVERLAY, "# What", PODS + "# What", "need 127, and there are 97: lower DATABASE_POOL_SIZE"),
+    "connections": (OVERLAY, "# What", PODS + "# What", "need 141, and there are 97: lower DATABASE_POOL_SIZE"),
+    "grace": (OVERLAY, "# What", configured("JOB_SECONDS=80") + "# What", "has 90 seconds to end, a job up to 90:"),
     "tests": ("tests/conftest.py", "import", "imports", "`doit test` fails:"),
     "security": ("src/my_service/version.py", "$", "\n\neval(input())\n", "`doit security` fails:"),
 }

@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import Render
 from tests.kubernetes_api import running
 from tests.kubernetes_objects import REVISION, Api, Object
+from tests.planting import plant
 from tests.servers import installed as released
 from tests.servers import python
 from tests.shell import clean_environment, git, uv
@@ -28,6 +29,7 @@ SECRET: Object = {
     "metadata": {"name": "my-service"},
     "data": dict.fromkeys(("SECRET_KEY", "DATABASE_URL", "REDIS_URL"), "c2VjcmV0"),
 }
+PROCESSES = ("-worker", "-beat")
 Done = subprocess.CompletedProcess[str]
 Roll = Callable[..., Done]
 
@@ -120,6 +122,17 @@ def image(api: Api, suffix: str = "") -> str:
     return found
 
 
+def runs(api: Api, suffix: str = "") -> tuple[str, str]:
+    """Return the version that a Deployment runs, and the ConfigMap that it has."""
+    container = deployment(api, suffix)["spec"]["template"]["spec"]["containers"][0]
+    return container["image"].rpartition(":")[2], container["envFrom"][0]["configMapRef"]["name"]
+
+
+def beside(api: Api) -> set[str]:
+    """Return the versions of what runs beside the service."""
+    return {runs(api, suffix)[0] for suffix in PROCESSES}
+
+
 def selected(api: Api) -> str:
     """Return the slot that gets the requests, which is the same for both Services."""
     (version,) = {
@@ -149,8 +162,13 @@ def test_deploy_migrates_first_and_rolls_out_the_released_version(roll: Roll, ap
     job = api.objects["jobs", "my-service-migrate"]["spec"]["template"]["spec"]["containers"][0]
     assert (job["image"], job["args"]) == (image(api), ["migrate"])
     assert deployment(api)["metadata"]["annotations"]["kubernetes.io/change-cause"] == image(api)
-    assert "1.0.0, 2 of 2 pods ready, gets the requests" in succeeded(roll("status"))
-    assert "the log of a pod" in succeeded(roll("logs"))
+    assert {runs(api, suffix) for suffix in PROCESSES} == {runs(api)}
+    status = succeeded(roll("status"))
+    assert "1.0.0, 2 of 2 pods ready, gets the requests" in status
+    assert f"worker: {IMAGE}:1.0.0, 1 of 1 pods ready\nbeat: {IMAGE}" in "\n".join(reversed(status.splitlines()))
+    logs = succeeded(roll("logs"))
+    for suffix in ("", *PROCESSES):
+        assert re.search(rf"^\[pod/my-service{suffix}-[0-9a-f]+-0/service\] the log of a pod", logs, re.MULTILINE)
 
 
 def test_migration_that_fails_leaves_what_runs(roll: Roll, deployed: Api) -> None:
@@ -193,17 +211,54 @@ def test_image_that_does_not_come_up_is_undone(roll: Roll, deployed: Api) -> Non
     assert image(deployed) == f"{IMAGE}:2.0.0-broken"
 
 
+@pytest.mark.usefixtures("no_jobs")
+def test_worker_that_does_not_come_up_undoes_the_service_too(roll: Roll, deployed: Api) -> None:
+    sentence = refused(roll("deploy --yes --image", f"{IMAGE}:2.0.0-workless"))
+    why = f"{IMAGE}:2.0.0-workless did not come up in my-service-"
+    assert sentence.startswith(why)
+    assert sentence.endswith(f" (ImagePullBackOff). {IMAGE}:1.0.0 runs again.")
+    assert (image(deployed), beside(deployed)) == (f"{IMAGE}:1.0.0", {"1.0.0"})
+    # What is rolled out for the first time has nothing to go back to.
+    for suffix in PROCESSES:
+        for kind in ("deployments", "horizontalpodautoscalers", "poddisruptionbudgets"):
+            deployed.delete(kind, f"my-service{suffix}")
+    assert refused(roll("deploy --yes --image", f"{IMAGE}:2.0.0-workless")) == sentence
+    assert image(deployed) == f"{IMAGE}:1.0.0"
+    assert not [name for kind, name in deployed.objects if kind != "networkpolicies" and name.endswith(PROCESSES)]
+
+
+def test_nothing_older_is_brought_back_than_what_ran(roll: Roll, deployed: Api, installed: Path) -> None:
+    succeeded(roll("deploy --yes --image", f"{IMAGE}:1.1.0"))
+    plant(installed, "kubernetes/base/worker-deployment.yaml", r"args: \[worker\]", "args: [worker, broken]")
+    try:
+        sentence = refused(roll("deploy --yes --image", f"{IMAGE}:1.1.0"))
+    finally:
+        git(installed, "checkout", "--quiet", "kubernetes")
+    assert sentence.startswith(f"{IMAGE}:1.1.0 did not come up in my-service-worker")
+    assert (image(deployed), beside(deployed)) == (f"{IMAGE}:1.1.0", {"1.1.0"})
+    assert deployment(deployed, "-worker")["spec"]["template"]["spec"]["containers"][0]["args"] == ["worker"]
+
+
 def test_canary_gets_its_share_and_is_promoted(roll: Roll, deployed: Api) -> None:
     succeeded(roll("canary --yes --weight=25 --image", f"{IMAGE}:1.1.0"))
     assert (image(deployed), image(deployed, "-canary")) == (f"{IMAGE}:1.0.0", f"{IMAGE}:1.1.0")
+    assert beside(deployed) == {"1.0.0"}
     assert deployment(deployed, "-canary")["spec"]["replicas"] == 1
     assert weights(deployed) == {"stable": 75, "canary": 25}
     assert "canary: ghcr.io/example/my-service:1.1.0, 1 of 1 pods ready" in succeeded(roll("status"))
     assert "A canary runs" in refused(roll("deploy --yes"))
     succeeded(roll("promote --yes"))
-    assert image(deployed) == f"{IMAGE}:1.1.0"
+    assert (image(deployed), beside(deployed)) == (f"{IMAGE}:1.1.0", {"1.1.0"})
     assert weights(deployed) == {"stable": 100, "canary": 0}
     assert ("deployments", "my-service-canary") not in deployed.objects
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_canary_is_not_promoted_where_a_worker_does_not_come_up(roll: Roll, deployed: Api) -> None:
+    succeeded(roll("canary --yes --image", f"{IMAGE}:2.0.0-workless"))
+    assert "did not come up in my-service-" in refused(roll("promote --yes"))
+    assert (image(deployed), beside(deployed)) == (f"{IMAGE}:1.0.0", {"1.0.0"})
+    assert image(deployed, "-canary") == f"{IMAGE}:2.0.0-workless"
 
 
 @pytest.mark.usefixtures("no_jobs")
@@ -242,6 +297,38 @@ def test_slots_take_turns_and_a_switch_goes_back(roll: Roll, deployed: Api) -> N
     assert slots(deployed) == {"live": "blue", "blue": "1.3.0", "green": "1.2.0"}
 
 
+def test_workers_go_with_the_requests(roll: Roll, deployed: Api) -> None:
+    first = runs(deployed)
+    succeeded(roll("blue_green --yes --no-switch --image", f"{IMAGE}:1.1.0"))
+    assert beside(deployed) == {"1.0.0"}
+    # Settings that came with the version go with it.
+    green = deployment(deployed, "-green")
+    green["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"] = "my-service-new"
+    deployed.write("deployments", green)
+    succeeded(roll("switch --yes"))
+    for suffix in PROCESSES:
+        assert runs(deployed, suffix) == ("1.1.0", "my-service-new")
+        assert deployment(deployed, suffix)["metadata"]["annotations"]["kubernetes.io/change-cause"] == f"{IMAGE}:1.1.0"
+    succeeded(roll("switch --yes"))
+    assert {runs(deployed, suffix) for suffix in PROCESSES} == {first}
+    succeeded(roll("blue_green --yes --image", f"{IMAGE}:1.2.0"))
+    assert (selected(deployed), beside(deployed)) == ("green", {"1.2.0"})
+
+
+@pytest.mark.usefixtures("no_jobs")
+def test_requests_go_nowhere_new_without_workers(roll: Roll, deployed: Api) -> None:
+    sentence = refused(roll("blue_green --yes --image", f"{IMAGE}:2.0.0-workless"))
+    assert sentence.startswith(f"{IMAGE}:2.0.0-workless did not come up in my-service-")
+    assert sentence.endswith("It was removed again.")
+    assert (selected(deployed), beside(deployed)) == ("blue", {"1.0.0"})
+    assert ("deployments", "my-service-green") not in deployed.objects
+    succeeded(roll("blue_green --yes --no-switch --image", f"{IMAGE}:2.0.0-workless"))
+    done = roll("switch --yes")
+    assert refused(done).endswith(f"{IMAGE}:1.0.0 runs again.")
+    assert "green gets the requests" in done.stdout
+    assert (selected(deployed), beside(deployed)) == ("green", {"1.0.0"})
+
+
 def test_switch_waits_for_as_many_pods_as_have_the_requests(roll: Roll, deployed: Api) -> None:
     assert "nothing in green" in refused(roll("switch --yes"))
     succeeded(roll("blue_green --yes --no-switch --image", f"{IMAGE}:1.1.0"))
@@ -272,14 +359,39 @@ def test_rollback_takes_settings_with_it(roll: Roll, deployed: Api, installed: P
         ("2", "1.1.0"),
         ("1", "1.0.0"),
     ]
+    assert {runs(deployed, suffix) for suffix in PROCESSES} == {runs(deployed)}
     succeeded(roll("rollback --yes"))
     assert (image(deployed), level()) == (f"{IMAGE}:1.0.0", "INFO")
+    assert {runs(deployed, suffix) for suffix in PROCESSES} == {runs(deployed)}
     assert deployment(deployed)["metadata"]["annotations"][REVISION] == "3"
     assert "no revision 9" in refused(roll("rollback --yes --to-revision=9"))
     succeeded(roll("rollback --yes --to-revision=2"))
     assert level() == "DEBUG"
     deployed.objects = {key: found for key, found in deployed.objects.items() if key[0] != "configmaps"}
     assert "lost its settings" in refused(roll("rollback --yes"))
+
+
+def test_what_the_manifests_have_no_more_is_named_and_left_alone(roll: Roll, deployed: Api) -> None:
+    old = copy.deepcopy(deployment(deployed, "-beat"))
+    for name in ("uid", "resourceVersion"):
+        del old["metadata"][name]
+    old["metadata"] |= {"name": "my-service-old", "labels": {"app": "my-service-old", "part-of": "my-service"}}
+    old["spec"]["selector"]["matchLabels"] = old["spec"]["template"]["metadata"]["labels"] = {"app": "my-service-old"}
+    untouched = copy.deepcopy(deployed.write("deployments", old))
+    said = succeeded(roll("deploy --yes --image", f"{IMAGE}:1.1.0"))
+    assert "my-service-old runs on" in said
+    assert "`kubectl delete deployment,hpa,pdb -l app=my-service-old`" in said
+    assert f"old: {IMAGE}:1.0.0, 1 of 1 pods ready" in succeeded(roll("status"))
+    succeeded(roll("rollback --yes"))
+    assert deployment(deployed, "-old") == untouched
+    assert beside(deployed) == {"1.0.0"}
+
+
+def test_work_that_nobody_does_yet_is_told(roll: Roll, deployed: Api) -> None:
+    deployed.delete("deployments", "my-service-worker")
+    said = succeeded(roll("blue_green --yes --image", f"{IMAGE}:1.1.0"))
+    assert "There is no Deployment my-service-worker yet" in said
+    assert runs(deployed, "-beat")[0] == "1.1.0"
 
 
 MIGRATION = """
@@ -325,7 +437,7 @@ def test_database_that_only_has_more_is_in_nobodys_way(
 ) -> None:
     migration('execute("SELECT 1")')
     succeeded(roll("deploy --yes --image", f"{IMAGE}:1.1.0"))
-    assert deployment(deployed)["metadata"]["annotations"]["migrations"] == "0002 0001"
+    assert deployment(deployed)["metadata"]["annotations"]["migrations"] == "0002 0001 jobs_0001"
     succeeded(roll("rollback --yes"))
     assert image(deployed) == f"{IMAGE}:1.0.0"
 

@@ -31,7 +31,12 @@ def environment(given: Mapping[str, str]) -> Iterator[None]:
 
 def load(given: Namespace) -> Any:
     """Return the settings that the service would start with. Raises NotReadyError where it would not."""
-    with environment(variables(given)):
+    return load_from(variables(given))
+
+
+def load_from(given: Mapping[str, str]) -> Any:
+    """Return the settings that these variables make. Raises NotReadyError where they make none."""
+    with environment(given):
         try:
             return import_module(f"{PACKAGE}.settings").load()
         except import_module(f"{PACKAGE}.startup").StartError as error:

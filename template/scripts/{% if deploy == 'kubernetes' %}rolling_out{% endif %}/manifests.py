@@ -3,18 +3,19 @@
 import json
 import os
 import re
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from . import Refused
-from .cluster import kubectl, last_line
+from .cluster import Object, kubectl, last_line
 from .images import DIGEST, split
 
 FOLDER = Path("kubernetes")
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-change-cause
-CAUSE = "kubernetes.io~1change-cause"
+CAUSE = "kubernetes.io/change-cause"
 
 
 def overlay(environment: str) -> Path:
@@ -32,6 +33,21 @@ def build(folder: Path) -> str:
     if done.returncode:
         raise Refused(f"kustomize cannot build {folder}: {last_line(done.stderr)}")
     return done.stdout
+
+
+def objects(environment: str) -> list[Object]:
+    """Return the manifests of an environment. Raises Refused where kustomize cannot build them."""
+    # They are YAML, and kubectl is what reads it here.
+    command = ["kubectl", "annotate", "--local", "--filename=-", "--output=json", "read=yes"]
+    nowhere = os.environ | {"KUBECONFIG": os.devnull}
+    manifests = build(overlay(environment))
+    text = subprocess.run(command, input=manifests, env=nowhere, capture_output=True, text=True, check=True).stdout
+    decoder, found = json.JSONDecoder(), []
+    while text := text.lstrip():
+        each, end = decoder.raw_decode(text)
+        found.append(each)
+        text = text[end:]
+    return found
 
 
 def image_of(environment: str) -> str:
@@ -71,7 +87,7 @@ def composed(
                     "target": {"kind": "Deployment"},
                     "patch": json.dumps(
                         [
-                            {"op": "add", "path": f"/metadata/annotations/{note}", "value": value}
+                            {"op": "add", "path": f"/metadata/annotations/{note.replace('/', '~1')}", "value": value}
                             for note, value in {CAUSE: image, **(notes or {})}.items()
                         ]
                     ),

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from . import Refused
 from .cluster import Cluster, Object
 from .manifests import FOLDER, composed
 from .migrations import NOTE
 from .requirements import existing
-from .revisions import image_in
+from .revisions import NUMBER, image_in
 
 # More than activeDeadlineSeconds of the Job.
 MIGRATION_SECONDS = 660
@@ -90,16 +91,30 @@ def migrate(plan: Plan) -> None:
         raise Refused("The migration failed, so nothing was rolled out: its log, above, says why.")
 
 
-def undo(plan: Plan, name: str, before: Object | None, *others: str) -> None:
-    """Undo what did not come up, and raise Refused with the reason."""
-    why = f"{plan.image} did not come up ({reasons(plan.cluster, existing(plan.cluster, name))})"
+def wait_for(plan: Plan, before: Mapping[str, Object | None]) -> None:
+    """Wait for Deployments, of each of which it is known what was there before; undo all where one does not come up."""
+    for name in before:
+        if not come_up(plan.cluster, name):
+            undo(plan, name, before)
+
+
+def undo(plan: Plan, failed: str, before: Mapping[str, Object | None]) -> NoReturn:
+    """Undo what was rolled out together, of which something did not come up, and raise Refused with the reason."""
+    cluster, first = plan.cluster, next(iter(before))
+    where = "" if failed == first else f" in {failed}"
+    why = f"{plan.image} did not come up{where} ({reasons(cluster, existing(cluster, failed))})"
     if plan.keep:
         raise Refused(f"{why}. It is kept as it is: `doit status` shows it, `doit rollback` undoes it.")
-    if before is not None:
-        plan.cluster.change("rollout", "undo", f"deployment/{name}")
-        back = come_up(plan.cluster, name)
-        raise Refused(f"{why}. {image_in(before)} {'runs again' if back else 'was brought back and is not up either'}.")
-    if others:
-        plan.cluster.change("delete", *others, "--ignore-not-found")
+    if before[first] is None and first == cluster.service:
+        raise Refused(f"{why}. There is nothing to go back to: `doit status` and `doit logs` show more.")
+    for name, found in before.items():
+        if found is None:
+            cluster.change("delete", "deployment,hpa,pdb", name, "--ignore-not-found")
+        else:
+            # By its number: of those that come up some may not have changed, and what is before that is too old.
+            number = found["metadata"]["annotations"][NUMBER]
+            cluster.change("rollout", "undo", f"deployment/{name}", f"--to-revision={number}")
+    back = all(come_up(cluster, name) for name, found in before.items() if found)
+    if (old := before[first]) is None:
         raise Refused(f"{why}. It was removed again.")
-    raise Refused(f"{why}. There is nothing to go back to: `doit status` and `doit logs` show more.")
+    raise Refused(f"{why}. {image_in(old)} {'runs again' if back else 'was brought back and is not up either'}.")

@@ -1,6 +1,7 @@
 """What runs in the cluster."""
 
 from .cluster import Cluster
+from .processes import everything, running
 from .requirements import SUFFIX, existing, live_slot
 from .revisions import image_in, revisions
 
@@ -8,11 +9,12 @@ from .revisions import image_in, revisions
 def status(cluster: Cluster) -> None:
     """Print what runs, what gets the requests, and what the pods do."""
     live = live_slot(cluster)
-    pods = cluster.read("get", "pods", f"--selector=app={cluster.service}")
+    pods = cluster.read("get", "pods", f"--selector={everything(cluster)}")
     print(f"{cluster.service} in the context {cluster.context}, namespace {cluster.namespace}")
     for role, name in {
         **{f"slot {slot}": cluster.service + suffix for slot, suffix in SUFFIX.items()},
         "canary": f"{cluster.service}-canary",
+        **{name.removeprefix(f"{cluster.service}-"): name for name in running(cluster)},
     }.items():
         if found := cluster.get("deployment", name):
             ready, wanted = found["status"].get("readyReplicas", 0), found["spec"]["replicas"]
@@ -32,4 +34,4 @@ def history(cluster: Cluster) -> None:
 def logs(cluster: Cluster, *, follow: bool) -> None:
     """Print the last lines of all pods, each with the name of its pod."""
     options = ["--prefix", "--tail=100", "--max-log-requests=20", *(["--follow"] if follow else [])]
-    cluster.change("logs", f"--selector=app={cluster.service}", *options)
+    cluster.change("logs", f"--selector={everything(cluster)}", *options)

@@ -9,7 +9,7 @@ NUMBER = "deployment.kubernetes.io/revision"
 
 
 class Revision(NamedTuple):
-    """A roll-out: what it ran, with which ConfigMaps, since when, and with how many pods now."""
+    """A roll-out: what it ran, with which ConfigMaps, since when, with how many pods now, and how it makes them."""
 
     number: int
     image: str
@@ -17,6 +17,7 @@ class Revision(NamedTuple):
     migrations: str
     since: str
     pods: int
+    template: Object
 
 
 def image_in(found: Object) -> str:
@@ -42,6 +43,7 @@ def revisions(cluster: Cluster, deployment: Object) -> list[Revision]:
             known_to(each),
             each["metadata"]["creationTimestamp"],
             each["spec"]["replicas"],
+            each["spec"]["template"],
         )
         for each in sets
         if any(reference["uid"] == owner for reference in each["metadata"].get("ownerReferences", ()))

@@ -6,18 +6,21 @@ from . import Refused
 from .cluster import Cluster
 from .manifests import FOLDER
 from .migrations import require_database
-from .plans import Plan, apply, come_up, migrate, reasons, undo
+from .plans import Plan, apply, come_up, migrate, reasons, wait_for
+from .processes import follow, processes, running
 from .requirements import SUFFIX, existing, live_slot, require_blue, require_no_canary, require_secret
 from .revisions import revisions
 
 
 def roll(plan: Plan) -> None:
-    """Roll out to blue, pod by pod."""
-    name = plan.cluster.service
-    before = plan.cluster.get("deployment", name)
+    """Roll out to blue, pod by pod, and what runs beside the service with it."""
+    cluster = plan.cluster
+    names = [cluster.service, *processes(plan.environment, cluster.service)]
+    before = {name: cluster.get("deployment", name) for name in names}
     apply(plan)
-    if not come_up(plan.cluster, name):
-        undo(plan, name, before)
+    wait_for(plan, before)
+    for name in sorted({*running(cluster)} - {*names}):
+        print(f"{name} runs on, and is in no manifest any more: `kubectl delete deployment,hpa,pdb -l app={name}`.")
 
 
 def deploy(plan: Plan) -> None:
@@ -49,11 +52,10 @@ def canary(plan: Plan, weight: int) -> None:
     require_blue(cluster)
     stable = existing(cluster, cluster.service)["spec"]["replicas"]
     count = max(1, round(stable * weight / (100 - weight)))
-    before = cluster.get("deployment", name)
+    before = {name: cluster.get("deployment", name)}
     migrate(plan)
     apply(plan, "canary", replicas={name: count})
-    if not come_up(cluster, name):
-        undo(plan, name, before, f"deployment/{name}")
+    wait_for(plan, before)
     if share_out(cluster, weight):
         print(f"{plan.image} gets {weight} % of the requests through the Gateway.")
     else:
@@ -77,7 +79,7 @@ def abort(cluster: Cluster) -> None:
     cluster.change("delete", f"deployment/{cluster.service}-canary")
 
 
-def rollback(cluster: Cluster, revision: int | None, *, ahead: bool) -> None:
+def rollback(cluster: Cluster, environment: str, revision: int | None, *, ahead: bool) -> None:
     """Go back to an earlier revision of what gets the requests, settings included; `ahead` as in require_database."""
     require_no_canary(cluster)
     name = cluster.service + SUFFIX[live_slot(cluster)]
@@ -89,6 +91,7 @@ def rollback(cluster: Cluster, revision: int | None, *, ahead: bool) -> None:
     if target is None:
         raise Refused(f"{name} has no revision {revision} to go back to: there is {', '.join(map(str, known))}.")
     require_database(cluster, target.migrations, target.image, ahead=ahead)
+    beside = processes(environment, cluster.service)
     for settings in target.settings:
         if cluster.get("configmap", settings) is None:
             raise Refused(f"Revision {target.number} has lost its settings, the ConfigMap {settings}.")
@@ -96,3 +99,4 @@ def rollback(cluster: Cluster, revision: int | None, *, ahead: bool) -> None:
     if not come_up(cluster, name):
         raise Refused(f"{target.image} did not come up ({reasons(cluster, existing(cluster, name))}).")
     print(f"{target.image} runs again, in place of {current.image}. The next `doit deploy` rolls out what is here.")
+    wait_for(Plan(cluster, environment, target.image), follow(cluster, beside, target.template))

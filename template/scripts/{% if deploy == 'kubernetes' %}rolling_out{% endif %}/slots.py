@@ -5,7 +5,8 @@ import json
 from . import Refused
 from .cluster import Cluster
 from .migrations import known_to, require_database
-from .plans import Plan, apply, come_up, migrate, reasons, undo
+from .plans import Plan, apply, come_up, migrate, reasons, wait_for
+from .processes import follow, processes
 from .requirements import SUFFIX, existing, live_slot, require_no_canary, require_secret
 from .revisions import image_in
 
@@ -21,19 +22,25 @@ def blue_green(plan: Plan, *, switching: bool) -> None:
     existing(cluster, cluster.service + SUFFIX[live])
     idle = OTHER[live]
     name = cluster.service + SUFFIX[idle]
-    before = cluster.get("deployment", name)
+    before = {name: cluster.get("deployment", name)}
+    beside = processes(plan.environment, cluster.service)
     migrate(plan)
     apply(plan, idle)
-    if not come_up(cluster, name):
-        undo(plan, name, before, f"deployment/{name}", f"horizontalpodautoscaler/{name}")
-    if switching:
-        switch(cluster, ahead=False)
-    else:
+    wait_for(plan, before)
+    if not switching:
         print(f"{plan.image} is up in {idle} and gets no requests yet: `doit switch` sends them there.")
+        return
+    up = cluster.get("deployment", name) or existing(cluster, cluster.service + SUFFIX[live])
+    template = up["spec"]["template"]
+    # In a dry run there is nothing in the slot yet, or something older.
+    template["spec"]["containers"][0]["image"] = plan.image
+    # Before the requests are sent there: where something beside the service does not come up, nothing has happened.
+    wait_for(plan, before | follow(cluster, beside, template))
+    switch(cluster, plan.environment, ahead=False)
 
 
-def switch(cluster: Cluster, *, ahead: bool) -> None:
-    """Send the requests to the other slot; `ahead` as in require_database.
+def switch(cluster: Cluster, environment: str, *, ahead: bool) -> None:
+    """Send the requests to the other slot, then have what runs beside it follow; `ahead` as in require_database.
 
     Raises Refused where the slot is not as ready as the one that has the requests.
     """
@@ -47,6 +54,7 @@ def switch(cluster: Cluster, *, ahead: bool) -> None:
     if found is None:
         raise Refused(f"There is nothing in {idle}: `doit blue_green` rolls out to it.")
     require_database(cluster, known_to(found), image_in(found), ahead=ahead)
+    beside = processes(environment, cluster.service)
     needed = existing(cluster, cluster.service + SUFFIX[live])["spec"]["replicas"]
     if found["spec"]["replicas"] < needed:
         cluster.change("scale", f"deployment/{name}", f"--replicas={needed}")
@@ -62,3 +70,5 @@ def switch(cluster: Cluster, *, ahead: bool) -> None:
         if not cluster.change("patch", "service", service["metadata"]["name"], f"--patch={patch}"):
             raise Refused("The Service could not be changed: what kubectl says above is why.")
     print(f"{idle} gets the requests, with {image_in(found)}. {live} is kept: `doit switch` goes back to it.")
+    plan = Plan(cluster, environment, image_in(found))
+    wait_for(plan, follow(cluster, beside, found["spec"]["template"]))
