@@ -3,7 +3,8 @@
 Both serve three routes over a real socket: one answers with JSON, one reads a row from PostgreSQL, one is cached in
 Redis. The service has access log, correlation id and metrics on, its log going to a pipe; the bare one has the same
 libraries and nothing else, and reads Redis by hand as well. The two are measured in turns, in one run, so that
-whatever else the machine does hits both. CPU is that of the server process, user and system.
+whatever else the machine does hits both. CPU is that of the server process, user and system. What a queue adds is
+measured likewise: the service without one, with Celery and with arq, which nobody asks for a job.
 
     uv run python -m benchmarks.service            # renders, installs, measures, prints the tables
 """
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +48,8 @@ UNITS = {
     "start": "CPU s to the first answer",
     "memory": "MiB resident",
 }
-LIBRARIES = ("sqlalchemy.ext.asyncio", "asyncpg", "alembic", "redis.asyncio", "prometheus_client", "httpx2")
+LIBRARIES = ("sqlalchemy.ext.asyncio", "asyncpg", "alembic", "redis.asyncio", "prometheus_client", "httpx2", "celery")
+QUEUES = ("none", "celery", "arq")
 CORES = sorted(os.sched_getaffinity(0))
 
 # As a module of the API, which the bare application includes as it stands: `parts` is what differs.
@@ -161,6 +164,8 @@ class Measured:
 
     script: str
     port: int
+    python: Path
+    folder: Path
     figures: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in UNITS})
 
 
@@ -179,9 +184,9 @@ def read_to_the_end(pipe: IO[bytes]) -> None:
         pass
 
 
-def spawn(python: Path, one: Measured, folder: Path) -> subprocess.Popen[bytes]:
+def spawn(one: Measured) -> subprocess.Popen[bytes]:
     # The server has a core to itself, as far as there are two; the load comes from another.
-    process = subprocess.Popen([python, "-c", one.script, str(one.port)], stdout=subprocess.PIPE, cwd=folder)
+    process = subprocess.Popen([one.python, "-c", one.script, str(one.port)], stdout=subprocess.PIPE, cwd=one.folder)
     os.sched_setaffinity(process.pid, CORES[:1])
     os.sched_setaffinity(0, CORES[-1:])
     # The log is read, as a container runtime would, and thrown away.
@@ -214,19 +219,19 @@ async def load(port: int, path: str, requests: int, connections: int) -> None:
     await asyncio.gather(*(ask() for _ in range(connections)))
 
 
-def measure_starts(python: Path, both: list[Measured], folder: Path) -> None:
+def measure_starts(several: list[Measured]) -> None:
     for _ in range(STARTS):
-        for one in both:
-            process = spawn(python, one, folder)
+        for one in several:
+            process = spawn(one)
             one.figures["start"].append(cpu_seconds(process.pid))
             process.terminate()
             process.wait()
 
 
-def measure_requests(python: Path, both: list[Measured], folder: Path) -> None:
-    processes = [spawn(python, one, folder) for one in both]
+def measure_requests(both: list[Measured], routes: Mapping[str, tuple[str, ...]]) -> None:
+    processes = [spawn(one) for one in both]
     for round_ in range(ROUNDS + 1):
-        for what, paths in ROUTES.items():
+        for what, paths in routes.items():
             for one, process, path in zip(both, processes, paths, strict=True):
                 before = cpu_seconds(process.pid)
                 asyncio.run(load(one.port, path, REQUESTS, CONNECTIONS))
@@ -249,6 +254,14 @@ def report(bare: Measured, service: Measured) -> bool:
     return within
 
 
+def report_queues(measured: dict[str, Measured]) -> None:
+    """Print what a queue adds to the service."""
+    print(f"\n{'queue':36}" + "".join(f"{name:>10}" for name in measured))
+    for what in ("json", "start", "memory"):
+        figures = [statistics.median(one.figures[what]) for one in measured.values()]
+        print(f"{UNITS[what]:36}" + "".join(f"{figure:10.2f}" for figure in figures))
+
+
 def report_libraries(python: Path) -> None:
     """Print what importing each library adds to a bare FastAPI, the medians of several processes."""
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in LIBRARIES}
@@ -262,28 +275,40 @@ def report_libraries(python: Path) -> None:
         print(f"{name:36}{seconds * 1000:10.0f}{mib:10.1f}")
 
 
+def install(folder: Path, queue: str) -> Path:
+    """Render and install the full service with a queue, and return its Python."""
+    answers = {"preset": "full", "queue": queue}
+    copier.run_copy(str(ROOT), folder, answers, defaults=True, quiet=True, unsafe=False, vcs_ref="HEAD")
+    api = folder / "src" / "my_service" / "api"
+    (api / "parts.py").write_text(SERVICE_PARTS)
+    (api / "numbered.py").write_text(RESOURCE.format(parts=".parts"))
+    (folder / "bare_parts.py").write_text(BARE_PARTS)
+    (folder / "resource_of_bare.py").write_text(RESOURCE.format(parts="bare_parts"))
+    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
+    subprocess.run(["uv", "sync", "--quiet", "--compile-bytecode"], cwd=folder, env=environment, check=True)
+    return folder / ".venv" / "bin" / "python"
+
+
 def main() -> int:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name) / "service"
-        copier.run_copy(str(ROOT), folder, {"preset": "full"}, defaults=True, quiet=True, unsafe=False, vcs_ref="HEAD")
-        api = folder / "src" / "my_service" / "api"
-        (api / "parts.py").write_text(SERVICE_PARTS)
-        (api / "numbered.py").write_text(RESOURCE.format(parts=".parts"))
-        (folder / "bare_parts.py").write_text(BARE_PARTS)
-        (folder / "resource_of_bare.py").write_text(RESOURCE.format(parts="bare_parts"))
-        environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-        install = ["uv", "sync", "--quiet", "--compile-bytecode"]
-        subprocess.run(install, cwd=folder, env=environment, check=True)
-        python = folder / ".venv" / "bin" / "python"
+        folders = {queue: Path(name) / queue for queue in QUEUES}
+        pythons = {queue: install(folder, queue) for queue, folder in folders.items()}
+        folder, python = folders["celery"], pythons["celery"]
         url = stack.enter_context(embedded(folder, "postgres", Path(name) / "postgres"))
         os.environ |= {"DATABASE_URL": url, "ASYNC_URL": url.replace("postgresql:", "postgresql+asyncpg:")}
-        os.environ["REDIS_URL"] = stack.enter_context(embedded(folder, "redis", Path(name) / "redis"))
+        redis = stack.enter_context(embedded(folder, "redis", Path(name) / "redis"))
+        os.environ |= {"REDIS_URL": redis, "CELERY_BROKER_URL": redis, "ARQ_REDIS_URL": redis}
         subprocess.run([python, "-c", TABLE], check=True)
         migrate(folder, url)
-        bare, service = Measured(BARE, 18_611), Measured(SERVICE, 18_612)
-        measure_starts(python, [bare, service], folder)
-        measure_requests(python, [bare, service], folder)
+        bare, service = (Measured(script, port, python, folder) for script, port in ((BARE, 18_611), (SERVICE, 18_612)))
+        measure_starts([bare, service])
+        measure_requests([bare, service], ROUTES)
         within = report(bare, service)
+        ports = {queue: 18_613 + number for number, queue in enumerate(QUEUES)}
+        queues = {queue: Measured(SERVICE, ports[queue], pythons[queue], folders[queue]) for queue in QUEUES}
+        measure_starts(list(queues.values()))
+        measure_requests(list(queues.values()), {"json": (ROUTES["json"][0],) * len(QUEUES)})
+        report_queues(queues)
         report_libraries(python)
         return 0 if within else 1
 
