@@ -29,6 +29,9 @@ SEEN: set[Way] = set()
 """What has been run while `recording()`."""
 
 UNREACHABLE = {
+    "template/src/{{ package }}/{% if 'celery' in chosen %}celery_worker.py{% endif %}.jinja: `rows` was never empty": (
+        "Celery is one of them."
+    ),
     "questions/choices.jinja: `catalogue | sort(attribute='name')` was never empty": "There is always a row.",
     "template/{% if servers %}compose.yaml{% endif %}.jinja: `servers` was never empty": "There is one.",
     "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/components/"
@@ -36,6 +39,15 @@ UNREACHABLE = {
     "`rows` was never empty": "The folder is there for one.",
     "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/components/{% if jobs %}migration{% endif %}/"
     "kustomization.yaml.jinja: `jobs` was never empty": "The folder is there for them.",
+    "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/base/{% yield process from processes %}"
+    "{{ process.name }}-deployment.yaml{% endyield %}.jinja: `rows` was never empty": "The file is there for one.",
+    "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/base/network-policy.yaml.jinja: "
+    "`processes` was never empty": "The policy is there for them.",
+    "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/base/network-policy.yaml.jinja: "
+    "`row.ports` was never empty": "The policy is there for a row that has some.",
+    "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/components/"
+    "{% if 'prometheus' in chosen %}monitoring{% endif %}/pod-monitor.yaml.jinja: "
+    "`processes` was never empty": "The expression is there for them.",
     "template/docs/deployment/development.md.jinja: `servers` was never empty": "The section is there for them.",
     "template/docs/deployment/{% if secrets != 'none' %}secrets.md{% endif %}.jinja: "
     "`rows` was never empty": "The page is there for one.",

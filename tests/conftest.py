@@ -87,6 +87,8 @@ def _templates_are_compiled_once() -> Iterator[None]:
         key = (source, name, self.undefined, self.trim_blocks, self.lstrip_blocks, self.keep_trailing_newline)
         if key not in known:
             known[key] = compile_(self, source, name, *rest)
+        # With this, which is a part of compiling, `yield` forgets what the name of another file has gone over.
+        self.preprocess(source, name)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -23,7 +23,7 @@ from tests.shell import files
 # Rows as there may be, and are not yet: of other kinds, with nothing to them, or with a secret that has no default.
 # They follow the schema; what comes of them is only rendered, and has no modules that could run.
 ROWS: list[dict[str, Any]] = [
-    {"name": "pigeons", "kind": "queue", "help": "Pigeons", "presets": ["worker", "full"], "requires": []},
+    {"name": "pigeons", "kind": "errors", "help": "Pigeons", "presets": ["worker", "full"], "requires": []},
     {
         "name": "safe",
         "kind": "secrets",

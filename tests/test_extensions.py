@@ -32,6 +32,10 @@ AGGREGATES = {
     "kubernetes/base/deployment.yaml",
     "kubernetes/base/kustomization.yaml",
     "kubernetes/base/network-policy.yaml",
+    "kubernetes/components/blue/kustomization.yaml",
+    "kubernetes/components/canary/kustomization.yaml",
+    "kubernetes/components/cron-job/kustomization.yaml",
+    "kubernetes/components/green/kustomization.yaml",
     "src/my_service/__main__.py",
     "src/my_service/app.py",
     "src/my_service/settings.py",
@@ -98,6 +102,22 @@ def rendered(condition: str) -> set[str]:
     return {name.replace("{{ package }}", "my_service").removesuffix(".jinja") for name in names}
 
 
+def own_pods(row: dict[str, Any]) -> set[str]:
+    """Return the files that are there because commands of the row have pods of their own."""
+    found = set()
+    for command in (command for command in row.get("commands", ()) if "pods" in command):
+        paths = rendered("yield process from processes %}") | rendered("{% if deploy == 'kubernetes' and processes %}")
+        paths -= rendered("{% if process.pods == 'many' %}") if command["pods"] == "one" else set()
+        found |= {path.replace("{{ process.name }}", command["name"]) for path in paths}
+    return found
+
+
+def queue_files(row: dict[str, Any]) -> set[str]:
+    """Return the files that every queue brings to a service without a database."""
+    with_database = rendered("'postgres' in chosen") - rendered("'postgres' not in chosen")
+    return rendered("queue != 'none'") - with_database if row["kind"] == "queue" else set()
+
+
 def own_files(row: dict[str, Any]) -> set[str]:
     """Return the files that are there because of the row, and for no other reason."""
     servers = {name for name in rendered("{% if servers %}") if name not in rendered("' in chosen")}
@@ -105,7 +125,9 @@ def own_files(row: dict[str, Any]) -> set[str]:
     secrets = rendered("{% if secrets != 'none' %}") if row["kind"] == "secrets" else set()
     if secrets and row["name"] != "kubernetes":
         secrets |= rendered("{% if secrets not in ['none', 'kubernetes'] %}")
-    return rendered(f"'{row['name']}' in chosen") | jobs | secrets | (servers if "container" in row else set())
+    own = rendered(f"'{row['name']}' in chosen") - rendered("{% if processes and") - rendered("queue != 'none'")
+    own |= rendered("queue != 'none' or '" + row["name"])
+    return own | own_pods(row) | queue_files(row) | jobs | secrets | (servers if "container" in row else set())
 
 
 def own_words(row: dict[str, Any]) -> set[str]:
@@ -115,7 +137,9 @@ def own_words(row: dict[str, Any]) -> set[str]:
     said = {str(value) for each in lines for value in each.values() if not isinstance(value, bool)}
     said |= {"0.0.0.0/0"} if any(way["to"] == "internet" for way in row.get("egress", ())) else set()
     said |= {"pytest-xdist", "--numprocesses", "--dist", "docker-compose"} if "container" in row else set()
-    return {row["name"], *row["requires"], *row.get("develop", []), *row.get("untyped", []), *said}
+    said |= {"part-of=", "$patch: delete"} if own_pods(row) else set()
+    listed = [text for key in ("requires", "develop", "untyped", "warnings") for text in row.get(key, ())]
+    return {row["name"], *listed, *said}
 
 
 @ROWS
@@ -127,7 +151,7 @@ def test_footprint_is_exactly_its_own(row: dict[str, Any], render: Render) -> No
     without = files(render(**others | {kind: nothing}))
     with_it = files(render(**others | {kind: answer}))
     added = with_it.keys() - without.keys()
-    variants = rendered("not in chosen") | {"src/my_service/api/items.py"}
+    variants = rendered("not in chosen") - rendered("queue != 'none'") | {"src/my_service/api/items.py"}
     assert added == own_files(row) - variants
     assert {f"src/my_service/integrations/{name}.py", f"tests/integrations/test_{name}.py"} <= added
     assert not without.keys() - with_it.keys()
@@ -187,4 +211,5 @@ def test_python_reads_as_python() -> None:
             assert "{{" not in text, f"{path.name} needs .jinja"
         else:
             assert "{{" in text or "{%" in text, f"{path.name} needs no .jinja"
-    assert with_loops == {f"{name}.py.jinja" for name in ("__main__", "dodo", "app", "settings", "conftest")}
+    names = {re.sub(r"\{%.*?%\}", "", name).removesuffix(".py.jinja") for name in with_loops}
+    assert names == {"__main__", "dodo", "app", "settings", "conftest", "celery_worker"}

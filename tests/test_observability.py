@@ -17,8 +17,9 @@ import pytest
 import yaml
 
 from tests.conftest import Render
-from tests.servers import embedded, free_port, load, migrate, service
+from tests.servers import SECRET_KEY, embedded, free_port, load, migrate, service
 from tests.shell import uv
+from tests.workers import worker
 
 pytestmark = pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool, of Debian's package prometheus")
 LABELS = 'http_request_method="GET",http_route="/items",http_response_status_code="200",instance="a"'
@@ -93,7 +94,9 @@ CAUSES: dict[str, tuple[dict[str, str], str, int, set[str]]] = {
         | {f'settings_refreshes_total{{{OURS},outcome="same"}}': "0+6x90"}
         | {f'settings_refreshes_total{{{OURS},outcome="failed"}}': "0x40 1x50"}
         | {f'cache_requests_total{{{OURS},outcome="hit"}}': "0+99x90"}
-        | {f'cache_requests_total{{{OURS},outcome="failure"}}': "0+1x90"},
+        | {f'cache_requests_total{{{OURS},outcome="failure"}}': "0+1x90"}
+        | {f"queue_answers{{{OURS}}}": "1x90", f"queue_oldest_job_seconds{{{OURS}}}": "0x40 299x50"}
+        | {f'job_runs_total{{{OURS},name="send",outcome="retried"}}': "0+1x90"},
         "1m",
         80,
         set(),
@@ -143,6 +146,14 @@ CAUSES: dict[str, tuple[dict[str, str], str, int, set[str]]] = {
         15,
         {"DatabasePoolIsFull"},
     ),
+    "jobs wait": ({f"queue_oldest_job_seconds{{{OURS}}}": "0+60x20"}, "1m", 12, {"JobsWait"}),
+    "a job is given up": (
+        {f'job_runs_total{{{OURS},name="send",outcome="given up"}}': "0x5 1x15"},
+        "1m",
+        15,
+        {"JobsAreGivenUp"},
+    ),
+    "the queue is away": ({f"queue_answers{{{OURS}}}": "1x5 0x15"}, "1m", 15, {"QueueDoesNotAnswer"}),
     "secrets": (
         {f'settings_refreshes_total{{{OURS},outcome="failed"}}': "0+1x20"},
         "1m",
@@ -213,11 +224,25 @@ def test_operator_gets_the_same_rules(render: Render) -> None:
 
 
 MODULE = """
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
 
 from ..caching import cached
+from ..dispatch import Jobs
+from ..job import Run, job
 
 router = APIRouter()
+
+
+@job(tries=1)
+async def give_up(run: Run) -> None:
+    raise ValueError
+
+
+@router.get("/job")
+async def ask(jobs: Annotated[Jobs, Depends()]) -> str:
+    return await jobs.add(give_up)
 
 
 @cached(ttl=1)
@@ -237,13 +262,13 @@ async def fail() -> None:
 
 
 @contextmanager
-def prometheus(project: Path, target: str, folder: Path) -> Iterator[str]:
+def prometheus(project: Path, folder: Path, *targets: str) -> Iterator[str]:
     """Yield the URL of a Prometheus that scrapes a service every second, by the rules of its project."""
     address = f"127.0.0.1:{free_port()}"
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(project / "observability" / f"{name}-rules.yaml") for name in ("recording", "alert")],
-        "scrape_configs": [{"job_name": "my-service", "static_configs": [{"targets": [target]}]}],
+        "scrape_configs": [{"job_name": "my-service", "static_configs": [{"targets": targets}]}],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
@@ -287,12 +312,20 @@ def test_every_query_has_an_answer_on_a_running_service(render: Render, capsys: 
         redis = cache.enter_context(embedded(project, "redis", folder / "redis"))
         database = stack.enter_context(embedded(project, "postgres", folder / "postgres"))
         migrate(project, database)
-        running = stack.enter_context(service(project, DATABASE_URL=database, REDIS_URL=redis))
-        url = stack.enter_context(prometheus(project, urllib.parse.urlsplit(running.metrics).netloc, folder))
+        queue = stack.enter_context(embedded(project, "celery", folder / "celery"))
+        variables = {"DATABASE_URL": database, "REDIS_URL": redis, "CELERY_BROKER_URL": queue}
+        running = stack.enter_context(service(project, **variables))
+        port = str(free_port())
+        own = {"HOST": "127.0.0.1", "METRICS_PORT": port, "SECRET_KEY": SECRET_KEY, "TMPDIR": name}
+        stack.enter_context(worker(project, **variables, **own)).wait_for("ready for jobs")
+        targets = urllib.parse.urlsplit(running.metrics).netloc, f"127.0.0.1:{port}"
+        url = stack.enter_context(prometheus(project, folder, *targets))
         with load(running, "/items", "/number", "/failure"):
-            time.sleep(5)
-            cache.close()
-            time.sleep(10)
+            for second in range(15):
+                running.ask("/job")
+                time.sleep(1)
+                if second == 5:
+                    cache.close()
         panels = json.loads((project / "observability" / "dashboard.json").read_text())["panels"]
         shown = [target["expr"].replace("$instance", ".*") for panel in panels for target in panel["targets"]]
         compared = [side for alert in alerts(project) for side in sides(alert["expr"])]

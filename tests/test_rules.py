@@ -25,11 +25,13 @@ def test_conditions_in_names_are_at_the_leaf() -> None:
         "{% if deploy == 'kubernetes' %}kubernetes{% endif %}",
         "{% if deploy == 'kubernetes' %}rolling_out{% endif %}",
         "{% if 'postgres' in chosen %}migrations{% endif %}",
+        "{% if queue != 'none' %}jobs{% endif %}",
         "{% if 'prometheus' in chosen %}observability{% endif %}",
         "{% if servers %}embedded{% endif %}",
         "{% if jobs %}migration{% endif %}",
         "{% if gateway != 'none' %}http-route{% endif %}",
         "{% if 'prometheus' in chosen %}monitoring{% endif %}",
+        "{% if processes and 'prometheus' in chosen %}queue-scaling{% endif %}",
         "{% if publish %}verifications{% endif %}",
         "{% if secrets not in ['none', 'kubernetes'] %}external-secrets{% endif %}",
     }
