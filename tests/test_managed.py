@@ -36,7 +36,7 @@ class Managed(NamedTuple):
 
     def variables(self, prefix: str = "") -> dict[str, str]:
         """Return the settings of a service that uses them."""
-        said = {"DATABASE_URL": self.database, "REDIS_URL": self.cache}
+        said = {"DATABASE_URL": self.database, "REDIS_URL": self.cache, "CELERY_BROKER_URL": self.cache}
         said |= dict.fromkeys(("DATABASE_CA_FILE", "REDIS_CA_FILE", "CELERY_CA_FILE"), str(self.ca))
         return {prefix + name: value for name, value in said.items()}
 
