@@ -138,6 +138,7 @@ def own_words(row: dict[str, Any]) -> set[str]:
     said |= {"0.0.0.0/0"} if any(way["to"] == "internet" for way in row.get("egress", ())) else set()
     said |= {"pytest-xdist", "--numprocesses", "--dist", "docker-compose"} if "container" in row else set()
     said |= {"part-of=", "$patch: delete"} if own_pods(row) else set()
+    said |= {"docs/jobs.md"} if row["kind"] == "queue" else set()
     listed = [text for key in ("requires", "develop", "untyped", "warnings") for text in row.get(key, ())]
     return {row["name"], *listed, *said}
 

@@ -123,7 +123,7 @@ FAULTS = {
     "health": (OVERLAY, "# What", PROBE + "# What", "/alive is asked for, and no route: mend"),
     "migrations": (MIGRATION, "def upgrade.*", DROPS, "takes away what the version before may need (DROP TABLE items)"),
     "connections": (OVERLAY, "# What", PODS + "# What", "need 141, and there are 97: lower DATABASE_POOL_SIZE"),
-    "grace": (OVERLAY, "# What", configured("JOB_SECONDS=80") + "# What", "has 90 seconds to end, a job up to 90:"),
+    "grace": (OVERLAY, "# What", configured("JOB_SECONDS=80") + "# What", "has 90 seconds to end, a job up to 100:"),
     "tests": ("tests/conftest.py", "import", "imports", "`doit test` fails:"),
     "security": ("src/my_service/version.py", "$", "\n\neval(input())\n", "`doit security` fails:"),
 }
