@@ -37,6 +37,7 @@ RENDERED: list[dict[str, Any]] = [
     {"preset": "minimal", "deploy": "kubernetes"},
     {"preset": "minimal", "updates": "dependabot"},
     {"preset": "minimal", "queue": "arq", "example": "items"},
+    {"preset": "full", "queue": "arq", "secrets": "aws"},
     {"preset": "minimal", "secrets": "vault"},
     {"preset": "minimal", "secrets": "kubernetes"},
     {"preset": "minimal", "deploy": "kubernetes", "queue": "celery", "secrets": "vault", "cpu_limit": "none"},
