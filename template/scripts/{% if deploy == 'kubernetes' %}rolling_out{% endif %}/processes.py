@@ -1,7 +1,7 @@
 """What runs beside the service, such as workers: in no slot and no canary, but with it.
 
-It runs what gets the requests: the same image, with the same settings. A version that is newer or older than what puts
-its jobs in does no harm: a job that it does not know is done later.
+It runs what gets the requests: the same image, with the same settings. A job that an older version does not know fails
+there, and is done again by one that knows it, if that comes before all its attempts are over.
 """
 
 import json
