@@ -27,7 +27,7 @@ pytestmark = [
 IMAGE = "ghcr.io/example/my-service"
 SECRET: Object = {
     "metadata": {"name": "my-service"},
-    "data": dict.fromkeys(("SECRET_KEY", "DATABASE_URL", "REDIS_URL"), "c2VjcmV0"),
+    "data": dict.fromkeys(("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"), "c2VjcmV0"),
 }
 PROCESSES = ("-worker", "-beat")
 Done = subprocess.CompletedProcess[str]
