@@ -67,6 +67,15 @@ async def fatal(run: Run, number: int) -> int:
 
 
 @job()
+async def flaky(run: Run, number: int) -> int:
+    if run.attempt == 1:
+        raise ValueError("not yet")
+    await asyncio.sleep(float(os.environ.get("FLAKY_SECONDS", "0.2")))
+    write(run, number)
+    return number
+
+
+@job()
 async def slow(run: Run, number: int) -> int:
     write(run, number)
     await asyncio.sleep(2)
@@ -160,8 +169,12 @@ class Broker:
         self._project, self._folder, self.port = project, folder, free_port()
         found = subprocess.run([python(project), "-c", BINARY], capture_output=True, text=True, check=True)
         self._binary = found.stdout.strip()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
+
+    @property
+    def url(self) -> str:
+        """Return where it listens."""
+        return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Start it, with what it had."""
@@ -169,6 +182,11 @@ class Broker:
         durable = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]
         self._process = Process([self._binary, *options, *durable], self._project, {})
         self._process.wait_for("Ready to accept connections")
+
+    def run(self, *words: str) -> None:
+        """Give it a command."""
+        speak = "import sys; from redis import Redis; Redis.from_url(sys.argv[1]).execute_command(*sys.argv[2:])"
+        subprocess.run([python(self._project), "-c", speak, self.url, *words], check=True, timeout=30)
 
     def stop(self) -> None:
         """Stop it as a restart does."""
