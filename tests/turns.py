@@ -9,6 +9,7 @@ import pytest
 
 LONGEST = (
     "test_projects",
+    "test_workers",
     "test_release",
     "test_roll_out",
     "test_manifests",
