@@ -193,7 +193,7 @@ class Broker:
         """Give it a command, and return what it answers."""
         command = [python(self._project), "-c", SPEAK, self.url, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-        return done.stdout.splitlines()
+        return done.stdout.split("\n")[:-1] if done.stdout.strip() else []
 
     def stop(self) -> None:
         """Stop it as a restart does."""
