@@ -2,6 +2,7 @@
 
 The id comes with the request (`X-Request-ID`, or the trace id of a W3C `traceparent`) or is made
 here. It is returned to the caller, stands in every log line and goes along with outgoing calls.
+What else is known of the request, `add_context` puts into its log lines.
 Trace context: https://www.w3.org/TR/trace-context/
 """
 
@@ -9,6 +10,8 @@ import os
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any
 
 HEADER = "X-Request-ID"
 _VALID_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -16,6 +19,8 @@ _VALID_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!
 
 _correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 _traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_context: ContextVar[Mapping[str, Any]] = ContextVar("context", default=_NOTHING)
 
 
 def get_correlation_id() -> str | None:
@@ -34,9 +39,24 @@ def make_correlation_id() -> str:
 
 
 def get_trace_id() -> str | None:
-    """Return the trace id that came with the request, 32 hexadecimal digits, or None."""
+    """Return the id of the trace this belongs to, 32 hexadecimal digits, or None."""
     traceparent = _traceparent.get()
     return traceparent[3:35] if traceparent else None
+
+
+def get_context() -> Mapping[str, Any]:
+    """Return what else is known of the request or job at hand."""
+    return _context.get()
+
+
+def add_context(**fields: Any) -> None:
+    """Say more about the request or job at hand: its log lines have these fields from here on."""
+    _context.set({**_context.get(), **fields})
+
+
+def set_traceparent(traceparent: str) -> None:
+    """Say which step of which trace this is, as W3C's `traceparent` has it."""
+    _traceparent.set(traceparent)
 
 
 def outgoing_headers() -> dict[str, str]:
@@ -57,6 +77,7 @@ def bind(headers: Mapping[bytes, bytes]) -> str:
         correlation_id = sent.decode()
     else:
         correlation_id = traceparent[3:35] if traceparent else make_correlation_id()
+    _context.set(_NOTHING)
     _traceparent.set(traceparent)
     _correlation_id.set(correlation_id)
     return correlation_id

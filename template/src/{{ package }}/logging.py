@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from .correlation import get_correlation_id, get_trace_id
+from .correlation import get_context, get_correlation_id, get_trace_id
 
 REDACTED = "[redacted]"
 WRITE_SECONDS = 0.1
@@ -114,7 +114,7 @@ class JsonFormatter(logging.Formatter):
             fields["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             fields["stack"] = record.stack_info
-        fields |= _ids()
+        fields = {**fields, **_ids(), **{name: value for name, value in get_context().items() if name not in fields}}
         line = _to_json(fields)
         return _to_json(redact(json.loads(line))) if _looks_secret(line) else line
 
@@ -138,7 +138,7 @@ class ConsoleFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in the standard library
         """Append the extra fields and the id of the request."""
-        fields = {**_extra(record), "id": get_correlation_id()}
+        fields = {**get_context(), **_extra(record), "id": get_correlation_id()}
         extra = " ".join(f"{name}={redact(value, name)}" for name, value in fields.items() if value is not None)
         line = f"{super().formatMessage(record)}  {extra}".rstrip()
         return line.replace("\r", "\\r").replace("\n", "\\n")  # nobody can make up a line

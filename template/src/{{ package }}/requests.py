@@ -5,12 +5,13 @@ One middleware does it all: every layer more would be paid for by each request.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Literal, NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .correlation import HEADER, bind
+from .correlation import HEADER, bind, get_context
 from .errors import problem
 from .logging import safe, write_json
 from .security import Guard
@@ -33,6 +34,9 @@ class Exchange(NamedTuple):
 
 
 Observer = Callable[[Exchange], None]
+Work = Literal["request", "job"]
+Tracer = Callable[[Work, str, Mapping[bytes, bytes]], AbstractContextManager[None]]
+"""Follows a request or a job until it ends; given are its method or its name, and its headers."""
 
 
 def log_exchange(exchange: Exchange) -> None:
@@ -50,7 +54,8 @@ def log_exchange(exchange: Exchange) -> None:
         "duration_ms": round(seconds * 1000, 3),
         "client": client,
     }
-    if not write_json(_LINE, f"{method} {path} {status}", fields):
+    # What code has said of the request has to be redacted, as records are.
+    if get_context() or not write_json(_LINE, f"{method} {path} {status}", fields):
         logger.info("%s %s %d", method, path, status, extra=fields)
 
 
@@ -70,25 +75,46 @@ def _route(scope: Scope) -> str:
 
 
 class RequestMiddleware:
-    """Gives each request its id, lets the guard look at it, answers what nobody caught, tells the observers."""
+    """Gives each request its id, lets the guard look at it, answers what nobody caught, tells the observers.
+
+    Tracers follow it; they and the observers may be added later.
+    """
 
     def __init__(
-        self, app: ASGIApp, guard: Guard, headers: Sequence[tuple[bytes, bytes]], observers: Sequence[Observer]
+        self,
+        app: ASGIApp,
+        guard: Guard,
+        headers: Sequence[tuple[bytes, bytes]],
+        observers: Sequence[Observer],
+        tracers: Sequence[Tracer],
     ) -> None:
         self.app = app
         self.guard = guard
         self.headers = headers
         self.observers = observers
+        self.tracers = tracers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, as ASGI asks."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = dict(reversed(scope["headers"]))  # of several with one name the first counts
+        correlation_id = bind(headers)
+        if not self.tracers or scope["path"] in PROBES:
+            await self._answer(scope, receive, send, headers, correlation_id)
+            return
+        with ExitStack() as stack:
+            for trace in self.tracers:
+                stack.enter_context(trace("request", scope["method"], headers))
+            await self._answer(scope, receive, send, headers, correlation_id)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], correlation_id: str
+    ) -> None:
         started = time.perf_counter()
         status = 0
-        headers = dict(reversed(scope["headers"]))  # of several with one name the first counts
-        id_header = (_HEADER_BYTES, bind(headers).encode())
+        id_header = (_HEADER_BYTES, correlation_id.encode())
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -106,7 +132,7 @@ class RequestMiddleware:
         try:
             await answer(scope, receive, send_with_id)
         except Exception:
-            logger.exception("unhandled error")
+            logger.exception("unhandled error", extra={"method": scope["method"], "route": _route(scope)})
             if status:
                 raise  # half an answer is out: the server has to close the connection
             await problem(500)(scope, receive, send_with_id)
