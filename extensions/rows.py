@@ -39,7 +39,7 @@ VARIABLE = {
 REQUIREMENTS = {
     "type": "array",
     "description": "requirements with a lower and an upper bound, both tested",
-    "items": {"type": "string", "pattern": r"^[a-z0-9-]+(\[[a-z0-9,-]+\])?>=[0-9.]+,<[0-9.]+$"},
+    "items": {"type": "string", "pattern": r"^[a-z0-9-]+(\[[a-z0-9,-]+\])?>=[0-9.]+(b[0-9]+)?,<[0-9.]+$"},
 }
 
 SCHEMA: dict[str, Any] = {
@@ -77,6 +77,12 @@ SCHEMA: dict[str, Any] = {
                 },
             },
         },
+        "early": {
+            "type": "string",
+            "pattern": "^[a-z_]+$",
+            "description": "a module whose function `begin` is called before anything else is imported",
+        },
+        "traces": REQUIREMENTS | {"description": "the same, where there are traces of OpenTelemetry"},
         "develop": REQUIREMENTS | {"description": "the same for development and tests"},
         "tasks": {
             "type": "array",
@@ -148,6 +154,11 @@ SCHEMA: dict[str, Any] = {
             "items": {"type": "string"},
             "description": "warnings of its own that tests overlook, as pytest has them",
         },
+        "unlicensed": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "packages of its own that do not say their licence",
+        },
         "untyped": {"type": "array", "items": {"type": "string"}, "description": "modules without types, for mypy"},
         "egress": {
             "type": "array",
@@ -158,7 +169,7 @@ SCHEMA: dict[str, Any] = {
                 "required": ["port", "to"],
                 "properties": {
                     "port": {"type": "integer"},
-                    "to": {"type": "string", "pattern": r"^([a-z]+|[0-9.]+/[0-9]+)$"},
+                    "to": {"type": "string", "pattern": r"^([a-z-]+|[0-9.]+/[0-9]+)$"},
                     "anywhere": {"const": True, "description": "it is pods of that name, in whatever namespace"},
                 },
             },
