@@ -65,8 +65,9 @@ def task_docs() -> Task:
 
 
 def task_benchmark() -> Task:
-    """Measure what the service costs beside a bare FastAPI."""
-    return {"actions": [lambda: run(sys.executable, "-m", "benchmarks.service")]}
+    """Measure what the service costs beside a bare FastAPI, and what error reports and traces add."""
+    modules = ("benchmarks.service", "benchmarks.observers")
+    return {"actions": [lambda name=name: run(sys.executable, "-m", name) for name in modules]}
 
 
 def task_reserved() -> Task:

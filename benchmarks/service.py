@@ -174,6 +174,7 @@ class Measured:
     port: int
     python: Path
     folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
     figures: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in UNITS})
 
 
@@ -194,7 +195,8 @@ def read_to_the_end(pipe: IO[bytes]) -> None:
 
 def spawn(one: Measured) -> subprocess.Popen[bytes]:
     # The server has a core to itself, as far as there are two; the load comes from another.
-    process = subprocess.Popen([one.python, "-c", one.script, str(one.port)], stdout=subprocess.PIPE, cwd=one.folder)
+    command, environment = [one.python, "-c", one.script, str(one.port)], os.environ | one.variables
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=one.folder, env=environment)
     os.sched_setaffinity(process.pid, CORES[:1])
     os.sched_setaffinity(0, CORES[-1:])
     # The log is read, as a container runtime would, and thrown away.
@@ -262,12 +264,12 @@ def report(bare: Measured, service: Measured) -> bool:
     return within
 
 
-def report_queues(measured: dict[str, Measured]) -> None:
-    """Print what a queue adds to the service."""
-    print(f"\n{'queue':36}" + "".join(f"{name:>10}" for name in measured))
-    for what in ("json", "start", "memory"):
+def report_choices(question: str, measured: Mapping[str, Measured]) -> None:
+    """Print what each answer to a question costs the service."""
+    print(f"\n{question:36}" + "".join(f"{name:>14}" for name in measured))
+    for what in [what for what in UNITS if all(one.figures[what] for one in measured.values())]:
         figures = [statistics.median(one.figures[what]) for one in measured.values()]
-        print(f"{UNITS[what]:36}" + "".join(f"{figure:10.2f}" for figure in figures))
+        print(f"{UNITS[what]:36}" + "".join(f"{figure:14.2f}" for figure in figures))
 
 
 def report_libraries(python: Path) -> None:
@@ -283,9 +285,9 @@ def report_libraries(python: Path) -> None:
         print(f"{name:36}{seconds * 1000:10.0f}{mib:10.1f}")
 
 
-def install(folder: Path, queue: str) -> Path:
-    """Render and install the full service with a queue, and return its Python."""
-    answers = {"preset": "full", "queue": queue}
+def install(folder: Path, **answers: object) -> Path:
+    """Render and install the full service with these answers, and return its Python."""
+    answers = {"preset": "full", **answers}
     copier.run_copy(str(ROOT), folder, answers, defaults=True, quiet=True, unsafe=False, vcs_ref="HEAD")
     api = folder / "src" / "my_service" / "api"
     (api / "parts.py").write_text(SERVICE_PARTS)
@@ -302,7 +304,7 @@ def main() -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folders = {queue: Path(name) / queue for queue in QUEUES}
-        pythons = {queue: install(folder, queue) for queue, folder in folders.items()}
+        pythons = {queue: install(folder, queue=queue) for queue, folder in folders.items()}
         folder, python = folders["celery"], pythons["celery"]
         url = stack.enter_context(embedded(folder, "postgres", Path(name) / "postgres"))
         os.environ |= {"DATABASE_URL": url, "ASYNC_URL": url.replace("postgresql:", "postgresql+asyncpg:")}
@@ -318,7 +320,7 @@ def main() -> int:
         queues = {queue: Measured(SERVICE, ports[queue], pythons[queue], folders[queue]) for queue in QUEUES}
         measure_starts(list(queues.values()))
         measure_requests(list(queues.values()), {"json": (ROUTES["json"][0],) * len(QUEUES)})
-        report_queues(queues)
+        report_choices("queue", queues)
         report_libraries(python)
         return 0 if within else 1
 

@@ -123,11 +123,12 @@ def own_files(row: dict[str, Any]) -> set[str]:
     servers = {name for name in rendered("{% if servers %}") if name not in rendered("' in chosen")}
     jobs = rendered("{% if jobs %}") if any("job" in command for command in row.get("commands", ())) else set()
     secrets = rendered("{% if secrets != 'none' %}") if row["kind"] == "secrets" else set()
+    errors = rendered("{% if errors != 'none'") if row["kind"] == "errors" else set()
     if secrets and row["name"] != "kubernetes":
         secrets |= rendered("{% if secrets not in ['none', 'kubernetes'] %}")
     own = rendered(f"'{row['name']}' in chosen") - rendered("{% if processes and") - rendered("queue != 'none'")
     own |= rendered("queue != 'none' or '" + row["name"])
-    return own | own_pods(row) | queue_files(row) | jobs | secrets | (servers if "container" in row else set())
+    return own | own_pods(row) | queue_files(row) | jobs | secrets | errors | (servers if "container" in row else set())
 
 
 def own_words(row: dict[str, Any]) -> set[str]:
@@ -139,7 +140,7 @@ def own_words(row: dict[str, Any]) -> set[str]:
     said |= {"pytest-xdist", "--numprocesses", "--dist", "docker-compose"} if "container" in row else set()
     said |= {"part-of=", "$patch: delete"} if own_pods(row) else set()
     said |= {"docs/jobs.md"} if row["kind"] == "queue" else set()
-    listed = [text for key in ("requires", "develop", "untyped", "warnings") for text in row.get(key, ())]
+    listed = [text for key in ("requires", "develop", "untyped", "unlicensed", "warnings") for text in row.get(key, ())]
     return {row["name"], *listed, *said}
 
 
@@ -184,7 +185,7 @@ def test_requirements_have_both_bounds(render: Render) -> None:
     assert len(requirements) > 12
     assert "hatchling==" in building
     for requirement in requirements:
-        assert re.fullmatch(r"[a-z0-9-]+(\[[a-z,]+\])?>=[\d.]+,<[\d.]+", requirement), requirement
+        assert re.fullmatch(r"[a-z0-9-]+(\[[a-z,]+\])?>=[\d.]+(b\d+)?,<[\d.]+", requirement), requirement
 
 
 def test_reference_page_is_up_to_date() -> None:
