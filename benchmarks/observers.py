@@ -54,8 +54,10 @@ def sink() -> Iterator[int]:
     """Take whatever is sent, in a process of its own, and yield the port."""
     port = free_port()
     with subprocess.Popen([sys.executable, "-c", SINK, str(port)]) as process:
-        yield port
-        process.terminate()
+        try:
+            yield port
+        finally:
+            process.terminate()
 
 
 def switched_on(port: int) -> dict[str, tuple[str, dict[str, str]]]:
@@ -78,7 +80,8 @@ def main() -> None:
         folder = folders["none"]
         url = stack.enter_context(embedded(folder, "postgres", Path(name) / "postgres"))
         redis = stack.enter_context(embedded(folder, "redis", Path(name) / "redis"))
-        os.environ |= {"DATABASE_URL": url, "REDIS_URL": redis}
+        # All of them run at once, and the server takes 100 connections.
+        os.environ |= {"DATABASE_URL": url, "REDIS_URL": redis, "DATABASE_POOL_SIZE": "8", "DATABASE_MAX_OVERFLOW": "0"}
         subprocess.run([pythons["none"], "-c", TABLE], check=True)
         migrate(folder, url)
         all_of_them: dict[str, tuple[str, dict[str, str]]] = {choice: (choice, {}) for choice in CHOICES}
