@@ -195,7 +195,8 @@ def read_to_the_end(pipe: IO[bytes]) -> None:
 
 def spawn(one: Measured) -> subprocess.Popen[bytes]:
     # The server has a core to itself, as far as there are two; the load comes from another.
-    command, environment = [one.python, "-c", one.script, str(one.port)], os.environ | one.variables
+    command = [str(one.python), "-c", one.script, str(one.port)]
+    environment = os.environ | one.variables
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=one.folder, env=environment)
     os.sched_setaffinity(process.pid, CORES[:1])
     os.sched_setaffinity(0, CORES[-1:])

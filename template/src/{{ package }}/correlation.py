@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
-from types import MappingProxyType
 from typing import Any
 
 HEADER = "X-Request-ID"
@@ -19,8 +18,7 @@ _VALID_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!
 
 _correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 _traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
-_context: ContextVar[Mapping[str, Any]] = ContextVar("context", default=_NOTHING)
+_context: ContextVar[dict[str, Any] | None] = ContextVar("context", default=None)
 
 
 def get_correlation_id() -> str | None:
@@ -46,12 +44,17 @@ def get_trace_id() -> str | None:
 
 def get_context() -> Mapping[str, Any]:
     """Return what else is known of the request or job at hand."""
-    return _context.get()
+    return _context.get() or {}
 
 
 def add_context(**fields: Any) -> None:
     """Say more about the request or job at hand: its log lines have these fields from here on."""
-    _context.set({**_context.get(), **fields})
+    # Threads that do a part of the request have the same one.
+    context = _context.get()
+    if context is None:
+        _context.set(fields)
+    else:
+        context.update(fields)
 
 
 def set_traceparent(traceparent: str) -> None:
@@ -77,7 +80,7 @@ def bind(headers: Mapping[bytes, bytes]) -> str:
         correlation_id = sent.decode()
     else:
         correlation_id = traceparent[3:35] if traceparent else make_correlation_id()
-    _context.set(_NOTHING)
+    _context.set({})
     _traceparent.set(traceparent)
     _correlation_id.set(correlation_id)
     return correlation_id

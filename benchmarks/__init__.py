@@ -1,0 +1,1 @@
+"""What the rendered service costs, measured."""
