@@ -114,7 +114,7 @@ class JsonFormatter(logging.Formatter):
             fields["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             fields["stack"] = record.stack_info
-        fields = {**fields, **_ids(), **{name: value for name, value in get_context().items() if name not in fields}}
+        fields = {**fields, **{name: value for name, value in get_context().items() if name not in fields}, **_ids()}
         line = _to_json(fields)
         return _to_json(redact(json.loads(line))) if _looks_secret(line) else line
 
