@@ -16,7 +16,7 @@ from tests.conftest import Render
 from tests.receiver import Taken, receiver
 from tests.servers import SECRET_KEY, Service, embedded, free_port, installed, migrate, python, service
 from tests.shell import clean_environment
-from tests.workers import Process, worker
+from tests.workers import Process, eventually, worker
 
 pytestmark = pytest.mark.slow
 TRACE, CALLER = "a" * 32, "b" * 16
@@ -116,14 +116,6 @@ def spans(project: Path, taken: list[Taken]) -> list[Span]:
     return [Span(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    give_up = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < give_up, "it did not come to hold in time"
-        time.sleep(0.2)
-
-
 def variables(queue: str, address: str) -> dict[str, str]:
     """Return where traces and errors are sent."""
     host = address.removeprefix("http://")
@@ -181,8 +173,8 @@ def travelled(rendered: Path, variables: Callable[[str], dict[str, str]]) -> Ite
         working = stack.enter_context(worker(project, **given | own))
         working.wait_for("ready for jobs")
         travel(running, address)
-        until(lambda: any("was given up" in line for line in working.lines))
-        until(lambda: any("arrived" in line for line in working.lines))
+        eventually(lambda: any("was given up" in line for line in working.lines), 20)
+        eventually(lambda: any("arrived" in line for line in working.lines), 20)
         yield Stage(project, running, working, taken)
 
 
@@ -193,8 +185,8 @@ def journey(request: pytest.FixtureRequest, render: Render) -> Iterator[Journey]
     rendered = render(preset="full", deploy="none", publish=[], **chosen)
     with travelled(rendered, lambda address: variables(queue, address)) as stage:
         names = {"journeys.arrive", "journeys.get_lost", "POST /journeys/{where}"}
-        until(lambda: names <= {span.name for span in spans(stage.project, stage.sent)})
-        until(lambda: any(each.path.startswith("/api/1/") for each in stage.sent))
+        eventually(lambda: names <= {span.name for span in spans(stage.project, stage.sent)}, 20)
+        eventually(lambda: any(each.path.startswith("/api/1/") for each in stage.sent), 20)
         time.sleep(1)
         yield Journey(
             [span for span in spans(stage.project, stage.sent) if span.trace == TRACE],
@@ -256,7 +248,7 @@ def agent() -> Iterator[int]:
         command, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            until(lambda: answers(port))
+            eventually(lambda: answers(port), 20)
             yield port
         finally:
             process.terminate()
@@ -284,9 +276,8 @@ def test_datadog_is_told_of_it_once(render: Render) -> None:
     with agent() as port:
         given = {"DD_AGENT_HOST": "127.0.0.1", "DD_TRACE_AGENT_PORT": str(port)}
         with travelled(rendered, lambda _: given) as stage:
-            until(
-                lambda: all(name in told(port) for name in ("fastapi.request", "journeys.arrive", "journeys.get_lost"))
-            )
+            names = ("fastapi.request", "journeys.arrive", "journeys.get_lost")
+            eventually(lambda: all(name in told(port) for name in names), 20)
             time.sleep(1)
             lines = lines_of(stage.service, stage.worker)
             text = told(port)

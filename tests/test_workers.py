@@ -7,7 +7,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import Render
 from tests.servers import SECRET_KEY, Service, embedded, free_port, migrate, python, service
 from tests.servers import installed as installation
-from tests.workers import Broker, Process, add_trials, worker
+from tests.workers import Broker, Process, add_trials, eventually, worker
 
 pytestmark = pytest.mark.slow
 JOBS = 1000
@@ -95,14 +95,6 @@ class Stage:
         """Return what has become of a job."""
         status, body, _ = self.service.ask(f"/jobs/{job_id}")
         return json.loads(body) if status == 200 else {"status": status}
-
-
-def eventually(holds: Callable[[], bool], seconds: float) -> None:
-    """Wait until something holds, for three times as long as it takes where nothing else runs."""
-    give_up = time.monotonic() + 3 * seconds
-    while not holds():
-        assert time.monotonic() < give_up, "it did not come to hold in time"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module", params=["celery", "arq"])

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,14 @@ async def start(name: str, jobs: Annotated[Jobs, Depends()], first: int = 0, cou
     asked = getattr(trials, name)
     return [await jobs.add(asked, number) for number in range(first, first + count)]
 '''
+
+
+def eventually(holds: Callable[[], bool], seconds: float) -> None:
+    """Wait until something holds, for three times as long as it takes where nothing else runs."""
+    give_up = time.monotonic() + 3 * seconds
+    while not holds():
+        assert time.monotonic() < give_up, "it did not come to hold in time"
+        time.sleep(0.1)
 
 
 def add_trials(project: Path) -> None:
