@@ -197,6 +197,13 @@ def test_nothing_here_runs_when_a_project_is_rendered() -> None:
         assert "rows.py" not in path.read_text()
 
 
+@pytest.mark.parametrize("errors", ["sentry", "rollbar"])
+def test_each_process_has_somebody_to_tell_about_errors(render: Render, errors: str) -> None:
+    sources = render(queue="celery", errors=errors) / "src" / "my_service"
+    for process in ("app", "celery_worker", "celery_beat"):
+        assert (sources / f"{process}.py").read_text().count(f"run_{errors}") == 2, "it is imported, and run"
+
+
 PYTHON_TEMPLATES = sorted(path for path in (ROOT / "template").rglob("*.py*") if path.suffix in {".py", ".jinja"})
 
 
@@ -214,4 +221,4 @@ def test_python_reads_as_python() -> None:
         else:
             assert "{{" in text or "{%" in text, f"{path.name} needs no .jinja"
     names = {re.sub(r"\{%.*?%\}", "", name).removesuffix(".py.jinja") for name in with_loops}
-    assert names == {"__main__", "dodo", "app", "settings", "conftest", "celery_worker"}
+    assert names == {"__main__", "dodo", "app", "settings", "conftest", "celery_worker", "celery_beat"}
