@@ -20,6 +20,7 @@ from tests.workers import Process, eventually, worker
 
 pytestmark = pytest.mark.slow
 TRACE, CALLER = "a" * 32, "b" * 16
+LOWER = int(TRACE[16:], 16)
 PLANTED = "planted-credential-9f3"
 ERRORS = {"celery": "sentry", "arq": "rollbar"}
 # What a user would write: a route that uses all there is, and jobs, of which one fails.
@@ -270,25 +271,58 @@ def told(port: int) -> str:
     return text
 
 
+def datadog(port: int) -> dict[str, str]:
+    """Return where Datadog's agent is."""
+    return {"DD_AGENT_HOST": "127.0.0.1", "DD_TRACE_AGENT_PORT": str(port)}
+
+
 def test_datadog_is_told_of_it_once(render: Render) -> None:
     """Its own library and its own test agent, in which a trace has the lower half of its id."""
     rendered = render(preset="full", deploy="none", publish=[], queue="celery", observability=["datadog"])
-    with agent() as port:
-        given = {"DD_AGENT_HOST": "127.0.0.1", "DD_TRACE_AGENT_PORT": str(port)}
-        with travelled(rendered, lambda _: given) as stage:
-            names = ("fastapi.request", "journeys.arrive", "journeys.get_lost")
-            eventually(lambda: all(name in told(port) for name in names), 20)
-            time.sleep(1)
-            lines = lines_of(stage.service, stage.worker)
-            text = told(port)
+    with agent() as port, travelled(rendered, lambda _: datadog(port)) as stage:
+        names = ("fastapi.request", "journeys.arrive", "journeys.get_lost")
+        eventually(lambda: all(name in told(port) for name in names), 20)
+        time.sleep(1)
+        lines = lines_of(stage.service, stage.worker)
+        text = told(port)
     all_spans = [span for trace in json.loads(text) for span in trace]
-    ours = [span for span in all_spans if span["trace_id"] == int(TRACE[16:], 16)]
-    assert {span["trace_id"] for span in all_spans} == {int(TRACE[16:], 16)}, "looks into the queue are no traces"
-    (request,) = [span for span in ours if span.get("type") == "web"]
+    assert {span["trace_id"] for span in all_spans} == {LOWER}, "looks into the queue are no traces"
+    (request,) = [span for span in all_spans if span.get("type") == "web"]
     assert (request["resource"], request["parent_id"]) == ("POST /journeys/{where}", int(CALLER, 16))
-    below = [span for span in ours if span["parent_id"] == request["span_id"]]
+    below = [span for span in all_spans if span["parent_id"] == request["span_id"]]
     assert {"select 1", "GET", "journeys.arrive", "journeys.get_lost"} <= {span["resource"] for span in below}
     assert [span["meta"]["http.url"].rpartition("/")[2] for span in below if span.get("type") == "http"] == ["tickets"]
     assert PLANTED not in text
     assert {line["dd.trace_id"] for line in lines} == {TRACE}
     assert {line["message"] for line in lines} >= {"POST /journeys/rome 200", "arrived", "job done"}
+
+
+def test_all_of_them_together_tell_of_one_trace(render: Render) -> None:
+    """A request belongs to the trace of its caller, or begins one; two tracers and the reports call it the same."""
+    chosen = {"queue": "arq", "errors": "rollbar", "observability": ["prometheus", "opentelemetry", "datadog"]}
+    rendered = render(preset="full", deploy="none", publish=[], **chosen)
+    with agent() as port, travelled(rendered, lambda address: variables("arq", address) | datadog(port)) as stage:
+        assert stage.service.ask("/items")[0] == 200
+        eventually(lambda: "GET /items 200" in "".join(stage.service.lines), 20)
+        (listed,) = [json.loads(line) for line in stage.service.lines if "GET /items 200" in line]
+        begun = listed["trace_id"]
+        eventually(lambda: all(name in told(port) for name in ("/items", "journeys.arrive", "journeys.get_lost")), 20)
+        names = {"GET /items", "journeys.arrive", "journeys.get_lost"}
+        eventually(lambda: names <= {span.name for span in spans(stage.project, stage.sent)}, 20)
+        eventually(lambda: any(each.path.startswith("/api/1/") for each in stage.sent), 20)
+        seen, text = spans(stage.project, stage.sent), told(port)
+        lines = lines_of(stage.service, stage.worker)
+    all_spans = [span for trace in json.loads(text) for span in trace]
+    assert {span["trace_id"] for span in all_spans} == {LOWER, int(begun[16:], 16)}
+    assert {span.trace for span in seen} == {TRACE, begun}
+    first = {span["resource"]: span for span in all_spans if span.get("type") == "web"}
+    below = {span.name: span.parent for span in seen if span.kind == 2}
+    assert first["POST /journeys/{where}"]["parent_id"] == int(CALLER, 16)
+    assert below == {name: f"{span['span_id']:016x}" for name, span in first.items()}
+    assert {line["dd.trace_id"] for line in lines} == {TRACE}
+    (ticket,) = [each for each in stage.sent if each.path.startswith("/tickets")]
+    assert ticket.headers["traceparent"][3:35] == TRACE
+    (report,) = [each for each in stage.sent if each.path.startswith("/api/1/")]
+    assert TRACE in report.body.decode()
+    everything = text.encode() + b"".join(each.body for each in stage.sent)
+    assert [secret for secret in (PLANTED, SECRET_KEY) if secret.encode() in everything] == []

@@ -11,6 +11,7 @@ LONGEST = (
     "test_projects",
     "test_workers",
     "test_release",
+    "test_traces",
     "test_roll_out",
     "test_manifests",
     "test_tasks",
