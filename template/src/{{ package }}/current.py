@@ -28,7 +28,7 @@ class CurrentSettings(Generic[S_co]):
 
     def __init__(self, settings: S_co, read: Callable[[], S_co] | None = None) -> None:
         """Begin with these settings; `read` is called in a thread to read them again, if they can be."""
-        self._settings = settings
+        self._settings = self._before = settings
         self._read = read or self
         self._refreshing: asyncio.Task[None] | None = None
         self._changes: list[asyncio.Event] = []
@@ -36,6 +36,11 @@ class CurrentSettings(Generic[S_co]):
     def __call__(self) -> S_co:
         """Return the settings."""
         return self._settings
+
+    @property
+    def before(self) -> S_co:
+        """The settings before the last change, which connections may still use."""
+        return self._before
 
     @asynccontextmanager
     async def notifying(self, listener: Listener) -> AsyncGenerator[None]:
@@ -71,7 +76,7 @@ class CurrentSettings(Generic[S_co]):
         changed = [name.upper() for name in fields if getattr(settings, name) != getattr(self._settings, name)]
         REFRESHES["changed" if changed else "same",] += 1
         if changed:
-            self._settings = settings
+            self._before, self._settings = self._settings, settings
             logger.info("settings have changed", extra={"changed": changed})
             for change in self._changes:
                 change.set()
