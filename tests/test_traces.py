@@ -72,7 +72,7 @@ async def travel(where: str, to: str, request: Request, jobs: Annotated[Jobs, De
         await session.execute(text("select 1"))
     await distance(where)
     async with connect() as client:
-        await client.get(f"{to}/tickets?token=planted-credential-9f3")
+        await client.get(f"{to}/tickets?sig=planted-credential-9f3")
     await jobs.add(arrive, where)
     await jobs.add(get_lost, where)
 '''
@@ -130,8 +130,9 @@ def variables(queue: str, address: str) -> dict[str, str]:
 
 def travel(running: Service, address: str) -> None:
     """Ask for a journey, as somebody whose request is part of a trace."""
-    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "X-Request-ID": "caller-1", "Authorization": PLANTED}
-    url = f"{running.url}/journeys/rome?to={address}"
+    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "X-Request-ID": "caller-1"}
+    headers |= dict.fromkeys(("Authorization", "User-Agent", "X-Note"), PLANTED)
+    url = f"{running.url}/journeys/rome?to={address}&sig={PLANTED}"
     with urllib.request.urlopen(urllib.request.Request(url, b"", headers), timeout=30) as answer:  # noqa: S310 - our own
         assert answer.status == 200
 
@@ -237,6 +238,9 @@ def test_job_that_is_given_up_is_reported_with_its_error(journey: Journey) -> No
 def test_nothing_secret_is_sent(journey: Journey) -> None:
     everything = b"".join(each.body for each in journey.sent)
     assert [secret for secret in (PLANTED, SECRET_KEY) if secret.encode() in everything] == []
+    traces = b"".join(each.body for each in journey.sent if each.path == "/v1/traces")
+    assert b"LookupError" in traces
+    assert b"no way to rome" not in traces, "what an error says is in reports and in the log"
 
 
 @contextmanager
@@ -292,7 +296,8 @@ def test_datadog_is_told_of_it_once(render: Render) -> None:
     below = [span for span in all_spans if span["parent_id"] == request["span_id"]]
     assert {"select 1", "GET", "journeys.arrive", "journeys.get_lost"} <= {span["resource"] for span in below}
     assert [span["meta"]["http.url"].rpartition("/")[2] for span in below if span.get("type") == "http"] == ["tickets"]
-    assert PLANTED not in text
+    assert "LookupError" in text
+    assert [planted for planted in (PLANTED, "no way to rome") if planted in text] == []
     assert {line["dd.trace_id"] for line in lines} == {TRACE}
     assert {line["message"] for line in lines} >= {"POST /journeys/rome 200", "arrived", "job done"}
 
