@@ -41,6 +41,7 @@ RENDERED: list[dict[str, Any]] = [
     {"preset": "full", "errors": "rollbar", "observability": ["prometheus", "opentelemetry", "datadog"]},
     {"preset": "minimal", "errors": "sentry", "queue": "celery"},
     {"preset": "minimal", "observability": ["opentelemetry", "datadog"], "deploy": "kubernetes"},
+    {"preset": "minimal", "observability": ["opentelemetry", "datadog"], "queue": "celery"},
     {"preset": "minimal", "secrets": "vault"},
     {"preset": "minimal", "secrets": "kubernetes"},
     {"preset": "minimal", "deploy": "kubernetes", "queue": "celery", "secrets": "vault", "cpu_limit": "none"},

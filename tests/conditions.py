@@ -32,6 +32,9 @@ UNREACHABLE = {
     "template/src/{{ package }}/{% if 'celery' in chosen %}celery_worker.py{% endif %}.jinja: `rows` was never empty": (
         "Celery is one of them."
     ),
+    "template/src/{{ package }}/{% if 'celery' in chosen %}celery_beat.py{% endif %}.jinja: `rows` was never empty": (
+        "Celery is one of them."
+    ),
     "questions/choices.jinja: `catalogue | sort(attribute='name')` was never empty": "There is always a row.",
     "template/{% if servers %}compose.yaml{% endif %}.jinja: `servers` was never empty": "There is one.",
     "template/{% if deploy == 'kubernetes' %}kubernetes{% endif %}/components/"

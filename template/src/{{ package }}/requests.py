@@ -33,6 +33,10 @@ class Exchange(NamedTuple):
     client: str | None
 
 
+class AnswerCutOffError(Exception):
+    """Half an answer is out: the server has to close the connection. Why it failed is in the log."""
+
+
 Observer = Callable[[Exchange], None]
 Work = Literal["request", "job"]
 Tracer = Callable[[Work, str, Mapping[bytes, bytes]], AbstractContextManager[None]]
@@ -134,7 +138,7 @@ class RequestMiddleware:
         except Exception:
             logger.exception("unhandled error", extra={"method": scope["method"], "route": _route(scope)})
             if status:
-                raise  # half an answer is out: the server has to close the connection
+                raise AnswerCutOffError from None
             await problem(500)(scope, receive, send_with_id)
         finally:
             exchange = Exchange(
