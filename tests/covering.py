@@ -9,6 +9,7 @@ from itertools import combinations, product
 from typing import Any, NamedTuple
 
 import covertable
+import pytest
 
 from extensions.rows import choices, questions
 from tests.answers import HOSTILE, LONG
@@ -31,6 +32,13 @@ TRIED: dict[str, list[str]] = {
     "managed_cidr": ["none", "10.0.0.0/16"],
     "image_pull_secret": ["none", "registry"],
 }
+
+
+STRENGTHS = [
+    pytest.param(2, marks=pytest.mark.quick, id="pairs"),
+    pytest.param(3, marks=pytest.mark.slow, id="triples"),
+]
+"""How many answers are combined: whatever holds for any three holds for any two."""
 
 
 class Constraint(NamedTuple):

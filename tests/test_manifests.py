@@ -22,7 +22,7 @@ import yaml
 from extensions.rows import rows
 from tests.answers import RENDERED
 from tests.conftest import Render
-from tests.covering import as_answers, covering
+from tests.covering import STRENGTHS, as_answers, covering
 from tests.manifests import Manifests, Object, Pod, kustomize
 from tests.settings import default, settings
 from tests.shell import ROOT, clean_environment, files
@@ -31,13 +31,12 @@ pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, wh
 
 KUBERNETES = tuple(f"1.{minor}" for minor in range(31, 38))
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "tests" / "schemas").iterdir()}
-TRIPLES = pytest.param(3, marks=pytest.mark.slow)
 # https://www.postgresql.org/docs/current/runtime-config-connection.html: 100, of which 3 are reserved.
 CONNECTIONS = 97
 MEBIBYTES = {"Mi": 1, "Gi": 1024}
 
 
-@pytest.fixture(scope="module", params=[2, TRIPLES], ids=["pairs", "triples"])
+@pytest.fixture(scope="module", params=STRENGTHS)
 def manifests(request: pytest.FixtureRequest, render: Render) -> list[Manifests]:
     """Return what is built of all renderings that are rolled out on Kubernetes, those that are equal once."""
     found = {}

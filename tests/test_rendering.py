@@ -12,12 +12,12 @@ import yaml
 
 from tests.answers import HOSTILE, LONG, RENDERED
 from tests.conftest import Render
-from tests.covering import as_answers, covering
+from tests.covering import STRENGTHS, as_answers, covering
 from tests.shell import ROOT, clean_environment, differing, files
 from tests.test_rules import OWN_TEMPLATES
 
 
-@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)], ids=["pairs", "triples"])
+@pytest.fixture(scope="module", params=STRENGTHS)
 def renderings(request: pytest.FixtureRequest, render: Render) -> list[Path]:
     """Return all that is rendered here: every combination of the answers to any two or three questions is in it."""
     return [render(**each) for each in [*RENDERED, *map(as_answers, covering(request.param))]]
